@@ -1,0 +1,2 @@
+"""What runs on machines and reaches them: the agent, its unit runtimes, the SSH link, a whole
+cluster on this computer."""

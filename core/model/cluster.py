@@ -1,0 +1,37 @@
+"""The whole cluster at one revision: what engine, agents, console and ctl all decide from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from c101.core.model.machine import Machine, MachineState
+from c101.core.model.unit import Unit, UnitState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterState:
+    """Everything under the registry's prefix, decoded.
+
+    ``states`` is keyed by (unit, machine id). ``leader`` is the engine that holds the lease, as
+    it named itself, or "".
+    A record that could not be decoded is left out and named in ``damaged`` with the reason: never
+    guessed.
+    """
+
+    revision: int = 0
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    machines: Mapping[str, Machine] = field(default_factory=dict)
+    states: Mapping[tuple[str, str], UnitState] = field(default_factory=dict)
+    leader: str = ""
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+    def present(self) -> list[Machine]:
+        """Return the machines whose agent holds its lease, by id."""
+        return [
+            machine
+            for _, machine in sorted(self.machines.items())
+            if machine.state is not MachineState.LOST
+        ]
+
+    def states_of(self, unit: str) -> list[UnitState]:
+        """Return the states of *unit* on every machine that reports one, by machine id."""
+        return [state for (name, _), state in sorted(self.states.items()) if name == unit]

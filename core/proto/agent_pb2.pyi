@@ -1,0 +1,216 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class FactsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FactsResponse(_message.Message):
+    __slots__ = ("machine_id", "boot_id", "hostname", "os", "kernel", "architecture", "cpus", "memory_bytes", "agent_version", "runtime", "booted_at_us", "metadata", "kv_connected", "kv_since_us")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    MACHINE_ID_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    OS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_FIELD_NUMBER: _ClassVar[int]
+    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
+    CPUS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    BOOTED_AT_US_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    KV_CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    KV_SINCE_US_FIELD_NUMBER: _ClassVar[int]
+    machine_id: str
+    boot_id: str
+    hostname: str
+    os: str
+    kernel: str
+    architecture: str
+    cpus: int
+    memory_bytes: int
+    agent_version: str
+    runtime: str
+    booted_at_us: int
+    metadata: _containers.ScalarMap[str, str]
+    kv_connected: bool
+    kv_since_us: int
+    def __init__(self, machine_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., hostname: _Optional[str] = ..., os: _Optional[str] = ..., kernel: _Optional[str] = ..., architecture: _Optional[str] = ..., cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., agent_version: _Optional[str] = ..., runtime: _Optional[str] = ..., booted_at_us: _Optional[int] = ..., metadata: _Optional[_Mapping[str, str]] = ..., kv_connected: _Optional[bool] = ..., kv_since_us: _Optional[int] = ...) -> None: ...
+
+class WatchUsageRequest(_message.Message):
+    __slots__ = ("period_ms",)
+    PERIOD_MS_FIELD_NUMBER: _ClassVar[int]
+    period_ms: int
+    def __init__(self, period_ms: _Optional[int] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("at_us", "cpu_percent", "memory_used_bytes", "memory_total_bytes", "load1", "disk_used_bytes", "disk_total_bytes")
+    AT_US_FIELD_NUMBER: _ClassVar[int]
+    CPU_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LOAD1_FIELD_NUMBER: _ClassVar[int]
+    DISK_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    at_us: int
+    cpu_percent: float
+    memory_used_bytes: int
+    memory_total_bytes: int
+    load1: float
+    disk_used_bytes: int
+    disk_total_bytes: int
+    def __init__(self, at_us: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., load1: _Optional[float] = ..., disk_used_bytes: _Optional[int] = ..., disk_total_bytes: _Optional[int] = ...) -> None: ...
+
+class PingRequest(_message.Message):
+    __slots__ = ("payload",)
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    payload: bytes
+    def __init__(self, payload: _Optional[bytes] = ...) -> None: ...
+
+class PingResponse(_message.Message):
+    __slots__ = ("payload",)
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    payload: bytes
+    def __init__(self, payload: _Optional[bytes] = ...) -> None: ...
+
+class UnitState(_message.Message):
+    __slots__ = ("name", "load", "active", "sub", "hash", "since_us", "result", "exit_status", "main_pid", "restarts", "description")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    SUB_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    SINCE_US_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
+    MAIN_PID_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    load: str
+    active: str
+    sub: str
+    hash: str
+    since_us: int
+    result: str
+    exit_status: int
+    main_pid: int
+    restarts: int
+    description: str
+    def __init__(self, name: _Optional[str] = ..., load: _Optional[str] = ..., active: _Optional[str] = ..., sub: _Optional[str] = ..., hash: _Optional[str] = ..., since_us: _Optional[int] = ..., result: _Optional[str] = ..., exit_status: _Optional[int] = ..., main_pid: _Optional[int] = ..., restarts: _Optional[int] = ..., description: _Optional[str] = ...) -> None: ...
+
+class ListUnitsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListUnitsResponse(_message.Message):
+    __slots__ = ("units",)
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    units: _containers.RepeatedCompositeFieldContainer[UnitState]
+    def __init__(self, units: _Optional[_Iterable[_Union[UnitState, _Mapping]]] = ...) -> None: ...
+
+class Process(_message.Message):
+    __slots__ = ("pid", "command", "memory_bytes", "cpu_seconds")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    command: str
+    memory_bytes: int
+    cpu_seconds: float
+    def __init__(self, pid: _Optional[int] = ..., command: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ...) -> None: ...
+
+class UnitStatusRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class UnitStatusResponse(_message.Message):
+    __slots__ = ("state", "processes", "ignored", "status_text")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    STATUS_TEXT_FIELD_NUMBER: _ClassVar[int]
+    state: UnitState
+    processes: _containers.RepeatedCompositeFieldContainer[Process]
+    ignored: _containers.RepeatedScalarFieldContainer[str]
+    status_text: str
+    def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., status_text: _Optional[str] = ...) -> None: ...
+
+class ReloadUnitRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ReloadUnitResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ResetFailedUnitRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ResetFailedUnitResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReadJournalRequest(_message.Message):
+    __slots__ = ("units", "priority", "after_cursor", "since_us", "lines", "follow")
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    AFTER_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    SINCE_US_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    units: _containers.RepeatedScalarFieldContainer[str]
+    priority: int
+    after_cursor: str
+    since_us: int
+    lines: int
+    follow: bool
+    def __init__(self, units: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., after_cursor: _Optional[str] = ..., since_us: _Optional[int] = ..., lines: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
+
+class JournalEntry(_message.Message):
+    __slots__ = ("cursor", "realtime_us", "unit", "priority", "message", "pid", "identifier")
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    REALTIME_US_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    IDENTIFIER_FIELD_NUMBER: _ClassVar[int]
+    cursor: str
+    realtime_us: int
+    unit: str
+    priority: int
+    message: bytes
+    pid: int
+    identifier: str
+    def __init__(self, cursor: _Optional[str] = ..., realtime_us: _Optional[int] = ..., unit: _Optional[str] = ..., priority: _Optional[int] = ..., message: _Optional[bytes] = ..., pid: _Optional[int] = ..., identifier: _Optional[str] = ...) -> None: ...
+
+class JournalBatch(_message.Message):
+    __slots__ = ("entries", "gap", "caught_up")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    CAUGHT_UP_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[JournalEntry]
+    gap: bool
+    caught_up: bool
+    def __init__(self, entries: _Optional[_Iterable[_Union[JournalEntry, _Mapping]]] = ..., gap: _Optional[bool] = ..., caught_up: _Optional[bool] = ...) -> None: ...
