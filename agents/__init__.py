@@ -1,2 +1,1 @@
-"""What runs on machines and reaches them: the agent, its unit runtimes, the SSH link, a whole
-cluster on this computer."""
+"""What runs on machines and reaches them: agent, unit runtimes, SSH link, local clusters."""

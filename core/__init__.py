@@ -1,2 +1,4 @@
-"""The cluster's core: the KV, its RPC and client, unit files, the registry, the scheduler. No
-terminal, no SSH, no subprocess."""
+"""The cluster's core: KV, RPC, client, unit files, registry, scheduler.
+
+No terminal, no SSH and no subprocess is known here.
+"""

@@ -48,8 +48,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(*, mode: str = "text", level: str = "info", stream: TextIO | None = None) -> None:
-    """Send the root logger to *stream* (standard error by default) in *mode*: ``text`` or
-    ``json``."""
+    """Send the root logger to *stream* (standard error) in *mode*, ``text`` or ``json``."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if mode == "json" else TextFormatter())
     root = logging.getLogger()

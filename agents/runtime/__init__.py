@@ -1,2 +1,1 @@
-"""What runs units on a machine. One contract, ``UnitManager``, and one package for each way to
-keep it."""
+"""What runs units on a machine: one contract, ``UnitManager``, and a package for each way."""

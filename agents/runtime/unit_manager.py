@@ -70,9 +70,9 @@ class UnitManager(Protocol):
     """
 
     async def load(self, name: str, text: str, *, unit_hash: str) -> None:
-        """Install or replace a unit's file. A running unit goes on with the old one until it is
-        started anew.
+        """Install or replace a unit's file.
 
+        A running unit goes on with the old one until it is started anew.
         Raises UnitFileError: the text has a syntax error or lacks what its type needs; nothing
         changed.
         """
@@ -83,8 +83,10 @@ class UnitManager(Protocol):
         ...
 
     async def start(self, name: str, *, restart: str = "") -> None:
-        """Start the unit unless it is active or on its way. Raises NotFoundError when it is not
-        loaded."""
+        """Start the unit unless it is active or on its way.
+
+        Raises NotFoundError when it is not loaded.
+        """
         ...
 
     async def stop(self, name: str) -> None:
@@ -108,8 +110,10 @@ class UnitManager(Protocol):
         ...
 
     def changes(self) -> AsyncIterator[LoadedUnit]:
-        """Yield each unit whenever its state changed, coalesced; a unit that was unloaded comes
-        once with load ``not-found``."""
+        """Yield each unit whenever its state changed, coalesced.
+
+        A unit that was unloaded comes once more, with load ``not-found``.
+        """
         ...
 
     def journal(

@@ -1,5 +1,7 @@
-"""A machine, in the three parts that have three writers: record (admins, engine), presence (its
-agent), intent (operators)."""
+"""A machine, in three parts that have three writers.
+
+The record is written by admins and the engine, the presence by its agent, the intent by operators.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +19,10 @@ class MachineState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineRecord:
-    """The durable part. It stays when the machine is gone. ``host_keys`` are OpenSSH public key
-    lines."""
+    """The durable part, which stays when the machine is gone.
+
+    ``host_keys`` are OpenSSH public key lines; times are seconds since 1970.
+    """
 
     id: str
     name: str
@@ -49,8 +53,10 @@ class MachinePresence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineIntent:
-    """What operators want of a machine. Metadata here overrides the agent's; an empty value
-    removes a key."""
+    """What operators want of a machine.
+
+    Metadata here overrides the agent's; an empty value removes a key.
+    """
 
     id: str
     cordoned: bool = False
@@ -76,8 +82,7 @@ class Machine:
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The agent's metadata (the record's where the agent is gone), with the operators'
-        overrides."""
+        """Metadata of the agent (of the record where it is gone) under the operators' overrides."""
         if self.presence is not None:
             found = dict(self.presence.metadata)
         else:

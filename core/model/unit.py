@@ -1,5 +1,4 @@
-"""A unit as the cluster knows it: its file and what is wanted of it, and its state as a machine
-reports it."""
+"""A unit as the cluster knows it: what is wanted of it, and its state as machines report it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -44,13 +43,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitState:
-    """A unit on one machine, in systemd's own words (LOAD, ACTIVE, SUB), as its agent last
-    reported it.
+    """A unit on one machine, in systemd's own words, as its agent last reported it.
 
     ``since`` is when the unit entered ``active``, seconds since 1970. ``result`` is systemd's
-    (``success``,
-    ``exit-code``, ``signal``, ``timeout``, ``start-limit-hit`` ...), ``exit_status`` that of the
-    main process.
+    (``success``, ``exit-code``, ``signal``, ``timeout``, ``start-limit-hit`` ...),
+    ``exit_status`` that of the main process.
     """
 
     unit: str

@@ -1,2 +1,1 @@
-"""The wire: .proto files (etcd's v3 API, c101.agent.v1) and what ``make proto`` generates from
-them."""
+"""The wire: .proto files (etcd's v3 API, c101.agent.v1) and what ``make proto`` makes of them."""

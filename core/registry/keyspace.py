@@ -27,8 +27,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,256}")
 
 @dataclass(frozen=True, slots=True)
 class ParsedKey:
-    """A key under the prefix: its kind (``unit_file``, ``state`` ...), and the one or two names
-    in it."""
+    """A key under the prefix: its kind (``unit_file``, ``state`` ...) and the names in it."""
 
     kind: str
     name: str
