@@ -11,7 +11,9 @@ from c101.core.model.unit import Unit, UnitState
 class ClusterState:
     """Everything under the registry's prefix, decoded.
 
-    ``states`` is keyed by (unit, machine id). ``leader`` is the engine that holds the lease, as
+    ``states`` is keyed by (unit, machine id). ``destroyed`` holds when a unit was destroyed
+    (seconds since 1970): a unit that is missing without an entry there is never stopped.
+    ``leader`` is the engine that holds the lease, as
     it named itself, or "".
     A record that could not be decoded is left out and named in ``damaged`` with the reason: never
     guessed.
@@ -21,6 +23,7 @@ class ClusterState:
     units: Mapping[str, Unit] = field(default_factory=dict)
     machines: Mapping[str, Machine] = field(default_factory=dict)
     states: Mapping[tuple[str, str], UnitState] = field(default_factory=dict)
+    destroyed: Mapping[str, float] = field(default_factory=dict)
     leader: str = ""
     damaged: Mapping[str, str] = field(default_factory=dict)
 

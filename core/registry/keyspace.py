@@ -9,6 +9,8 @@ Layout (see docs/keyspace.md), under a prefix that is ``/c101/`` unless configur
     units/<name>/target         inactive | loaded | launched
     units/<name>/restart        the id of the latest restart asked for
     units/<name>/placement      machine id, reason, since
+    destroyed/<unit>            when a unit was destroyed: what is missing without it is kept
+    running
     states/<unit>/<machine>     under the agent's lease
     lease/engine-leader         under the engine's lease
     engine/guard                the cluster id and revision the engine last acted on
@@ -108,6 +110,10 @@ class Keyspace:
         """Where a unit was put."""
         return self.unit(name) + "placement"
 
+    def unit_destroyed(self, name: str) -> str:
+        """When a unit was destroyed, seconds since 1970; gone once it is submitted anew."""
+        return f"{self.prefix}destroyed/{_segment(name)}"
+
     def unit_states(self, name: str) -> str:
         """Prefix of one unit's states."""
         return f"{self.prefix}states/{_segment(name)}/"
@@ -147,6 +153,8 @@ def _kind(parts: list[str]) -> ParsedKey | None:
             return ParsedKey(_MACHINE_PARTS[part], machine_id, machine_id)
         case ["states", name, machine_id]:
             return ParsedKey("state", name, machine_id)
+        case ["destroyed", name]:
+            return ParsedKey("unit_destroyed", name)
         case ["lease", "engine-leader"]:
             return ParsedKey("engine_leader", "")
         case ["engine", "guard"]:
