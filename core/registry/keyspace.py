@@ -55,6 +55,9 @@ def _segment(text: str) -> str:
     return text
 
 
+_ENGINE_PARTS = {"lease/engine-leader": "engine_leader", "engine/guard": "engine_guard"}
+
+
 @dataclass(frozen=True, slots=True)
 class Keyspace:
     """The paths under one prefix."""
@@ -155,9 +158,6 @@ def _kind(parts: list[str]) -> ParsedKey | None:
             return ParsedKey("state", name, machine_id)
         case ["destroyed", name]:
             return ParsedKey("unit_destroyed", name)
-        case ["lease", "engine-leader"]:
-            return ParsedKey("engine_leader", "")
-        case ["engine", "guard"]:
-            return ParsedKey("engine_guard", "")
         case _:
-            return None
+            kind = _ENGINE_PARTS.get("/".join(parts))
+            return ParsedKey(kind, "") if kind is not None else None
