@@ -28,24 +28,28 @@ def is_exact(glob: str) -> bool:
 
 @lru_cache(maxsize=65_536)
 def compile_glob(glob: str) -> re.Pattern[str]:
-    """Return the regular expression that *glob* stands for. Raises GlobError."""
-    pattern, position = "", 0
+    """Return the regular expression that *glob* stands for. Raises GlobError.
+
+    What stands between two stars is taken where it first fits and never looked for again, as Go
+    does: no glob takes longer than its length times the name's.
+    """
+    chunks, position = [""], 0
     while position < len(glob):
         character = glob[position]
         position += 1
         if character == "*":
-            # Runs of stars would only make the search slow.
-            if not pattern.endswith("[^/]*"):
-                pattern += "[^/]*"
+            chunks.append("")
         elif character == "?":
-            pattern += "[^/]"
+            chunks[-1] += "[^/]"
         elif character == "[":
             part, position = _class(glob, position)
-            pattern += part
+            chunks[-1] += part
         else:
             character, position = _character(glob, position - 1)
-            pattern += re.escape(character)
-    return re.compile(pattern, re.DOTALL)
+            chunks[-1] += re.escape(character)
+    first, *rest = chunks
+    middle = "".join(f"(?>[^/]*?{chunk})" for chunk in rest[:-1] if chunk)
+    return re.compile(first + middle + (f"[^/]*{rest[-1]}" if rest else ""), re.DOTALL)
 
 
 def _character(glob: str, position: int) -> tuple[str, int]:
