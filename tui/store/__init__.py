@@ -1,0 +1,1 @@
+"""What a pane shows, as plain values: rows, trees, buffers. No terminal, no clock, no I/O."""
