@@ -60,6 +60,7 @@ class LineView(ScrollView, can_focus=True):
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
         scrollbar-size-horizontal: 0;
         & > .line--good { color: $success; }
         & > .line--busy { color: $primary; }
@@ -85,6 +86,17 @@ class LineView(ScrollView, can_focus=True):
     _style_cache: dict[tuple[str, ...], Style] | None = None
     _state: State = "ready"
     _state_text: str = ""
+    _width: int = 0
+    _height: int = 0
+
+    def on_resize(self) -> None:
+        """Take the new size."""
+        self._measure()
+
+    def _measure(self) -> None:
+        """Note how much room there is beside the scrollbar, which always has its own."""
+        self._width = max(0, self.outer_size.width - self.gutter.width)
+        self._height = max(0, self.outer_size.height - self.gutter.height)
 
     def set_state(self, state: State, text: str = "") -> None:
         """Say why there are no lines; shown only while there are none.
@@ -133,11 +145,11 @@ class LineView(ScrollView, can_focus=True):
         )
 
     def _blank_line(self) -> Strip:
-        return Strip.blank(self.size.width, self.style_of())
+        return Strip.blank(self._width, self.style_of())
 
     def _state_line(self, y: int, height: int) -> Strip:
         """Paint line *y* of *height* lines that say the state."""
-        width = self.size.width
+        width = self._width
         if not self._state_text or width < 3:
             return self._blank_line()
         glyph, meaning = _STATE_GLYPHS[self._state]

@@ -65,7 +65,7 @@ class RowPainter(LineView):
 
     @property
     def _body_height(self) -> int:
-        return max(0, self.size.height - self._show_header)
+        return max(0, self._height - self._show_header)
 
     @property
     def _top(self) -> int:
@@ -123,7 +123,7 @@ class RowPainter(LineView):
             cell = cells[placed.index] if placed.index < len(cells) else BLANK
             segments += self._cell(cell, placed, overlay)
             width += placed.width
-        return Strip(segments, width).adjust_cell_length(self.size.width, air.style)
+        return Strip(segments, width).adjust_cell_length(self._width, air.style)
 
     def _cell(self, cell: Cell, placed: Placed, overlay: str) -> Iterable[Segment]:
         column = placed.column
@@ -141,11 +141,11 @@ class RowPainter(LineView):
     def _note_line(self, row: int, part: int) -> Strip:
         note, lines = self._notes[row]
         indent = self._note_indent()
-        text = fit(lines[part - 1], max(0, self.size.width - indent), "left", "end")
+        text = fit(lines[part - 1], max(0, self._width - indent), "left", "end")
         style = self.style_of("note", note.style)
         return Strip(
-            [Segment(" " * indent, self.style_of()), Segment(text, style)], self.size.width
-        ).adjust_cell_length(self.size.width)
+            [Segment(" " * indent, self.style_of()), Segment(text, style)], self._width
+        ).adjust_cell_length(self._width)
 
     def _header_line(self) -> Strip:
         style = self.style_of("header")
@@ -154,7 +154,7 @@ class RowPainter(LineView):
             if len(segments) > 1:
                 segments.append(Segment(" ", style))
             segments.append(Segment(self._title(placed), style))
-        return Strip(segments).adjust_cell_length(self.size.width, style)
+        return Strip(segments).adjust_cell_length(self._width, style)
 
     def _title(self, placed: Placed) -> str:
         column = placed.column

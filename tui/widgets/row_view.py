@@ -187,7 +187,7 @@ class RowView(RowPainter):
         lines = 1 + self._map.note_lines(row)
         # A note of a row that begins above the body must not repaint the header, which costs
         # nothing but would be wrong to rely on; a Region is clipped by Textual.
-        self.refresh(Region(0, y, self.size.width, lines))
+        self.refresh(Region(0, y, self._width, lines))
 
     def _notes_changed(self, keys: Collection[str]) -> bool:
         """Say whether the lines of the notes of *keys* are not those that were laid out."""
@@ -222,13 +222,13 @@ class RowView(RowPainter):
             self._post_highlighted(self._cursor_key)
 
     def _lay_out(self) -> None:
-        self._placed = layout(self._columns, max(1, self.size.width - GUTTER))
+        self._placed = layout(self._columns, max(1, self._width - GUTTER))
         self._lay_out_notes()
         self.refresh()
 
     def _lay_out_notes(self) -> None:
         indent = self._note_indent()
-        room = max(8, self.size.width - indent - 1)
+        room = max(8, self._width - indent - 1)
         self._notes = {
             row: (note, wrap(printable(note.text), room, NOTE_LINES_MAX))
             for row, note in self._all_notes()
@@ -237,7 +237,7 @@ class RowView(RowPainter):
             self._row_count(), ((row, len(lines)) for row, (_, lines) in self._notes.items())
         )
         height = self._map.line_count + self._show_header
-        self.virtual_size = Size(self.size.width, height)
+        self.virtual_size = Size(self._width, height)
 
     def _move_to(self, row: int) -> None:
         count = self._row_count()
@@ -274,6 +274,7 @@ class RowView(RowPainter):
 
     def on_resize(self) -> None:
         """Lay the columns out for the width there is."""
+        self._measure()
         self._lay_out()
         self._scroll_to_cursor()
 
