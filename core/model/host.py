@@ -1,0 +1,99 @@
+"""A host as it is met through its link and its agent: facts, usage, processes, the link's state."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from c101.core.model.journal import JournalEntry
+from c101.core.model.unit import UnitState
+
+
+class LinkPhase(StrEnum):
+    """Where the link to a host stands."""
+
+    CONNECTING = "connecting"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """The link to one host.
+
+    ``since`` is when it entered this phase, seconds since 1970. ``reason`` says why it is down,
+    ``hint`` what to do; both may hold a host's own words. ``rtt_seconds`` is the kernel's estimate.
+    """
+
+    host: str
+    phase: LinkPhase
+    since: float
+    rtt_seconds: float | None = None
+    reason: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFacts:
+    """What an agent says of its machine; times in seconds since 1970."""
+
+    machine_id: str
+    boot_id: str
+    hostname: str
+    os: str
+    kernel: str
+    architecture: str
+    cpus: int
+    memory_bytes: int
+    agent_version: str
+    runtime: str
+    booted_at: float
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    kv_connected: bool = False
+    kv_since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineUsage:
+    """One sample. ``cpu_percent`` is of all processors, 0 to 100, since the sample before."""
+
+    at: float
+    cpu_percent: float
+    memory_used_bytes: int
+    memory_total_bytes: int
+    load1: float
+    disk_used_bytes: int
+    disk_total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitProcess:
+    """One process of a unit."""
+
+    pid: int
+    command: str
+    memory_bytes: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitStatus:
+    """A unit as its machine's runtime holds it. ``ignored`` are directives not honoured."""
+
+    state: UnitState
+    description: str = ""
+    status_text: str = ""
+    processes: Sequence[UnitProcess] = ()
+    ignored: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalBatch:
+    """Entries of one machine, oldest first.
+
+    ``gap``: entries before these are lost. ``caught_up``: all that was stored when the read began
+    has been given.
+    """
+
+    entries: Sequence[JournalEntry]
+    gap: bool = False
+    caught_up: bool = False
