@@ -21,6 +21,8 @@ Registrations of applications live outside it: ``/services/<name>/<instance>``.
 import re
 from dataclasses import dataclass
 
+from c101.core.errors import InvalidNameError
+
 DEFAULT_PREFIX = "/c101/"
 SERVICES_PREFIX = "/services/"
 
@@ -51,7 +53,7 @@ _MACHINE_PARTS = {
 
 def _segment(text: str) -> str:
     if not _SEGMENT.fullmatch(text) or text in {".", ".."}:
-        raise ValueError(f"not a name for a key: {text!r}")
+        raise InvalidNameError(f"not a name for a key: {text[:256]!r}")
     return text
 
 
@@ -60,7 +62,7 @@ _ENGINE_PARTS = {"lease/engine-leader": "engine_leader", "engine/guard": "engine
 
 @dataclass(frozen=True, slots=True)
 class Keyspace:
-    """The paths under one prefix."""
+    """The paths under one prefix. A name that cannot be in a path raises InvalidNameError."""
 
     prefix: str = DEFAULT_PREFIX
 
@@ -125,17 +127,21 @@ class Keyspace:
         """State of a unit on a machine."""
         return self.unit_states(name) + _segment(machine_id)
 
+    def machine(self, machine_id: str) -> str:
+        """Prefix of one machine's keys."""
+        return f"{self.prefix}machines/{_segment(machine_id)}/"
+
     def machine_record(self, machine_id: str) -> str:
         """Durable record of a machine."""
-        return f"{self.prefix}machines/{_segment(machine_id)}/record"
+        return self.machine(machine_id) + "record"
 
     def machine_presence(self, machine_id: str) -> str:
         """Presence of a machine."""
-        return f"{self.prefix}machines/{_segment(machine_id)}/presence"
+        return self.machine(machine_id) + "presence"
 
     def machine_intent(self, machine_id: str) -> str:
         """What operators want of a machine."""
-        return f"{self.prefix}machines/{_segment(machine_id)}/intent"
+        return self.machine(machine_id) + "intent"
 
     def parse(self, key: bytes) -> ParsedKey | None:
         """Say what *key* is; ``None`` for a key outside the prefix or of no kind known here."""

@@ -1,0 +1,255 @@
+"""Where a request goes, and whether it may go again.
+
+One channel an endpoint, one endpoint in use: the first, until it fails; then the next in order,
+and so on in a circle. All that the client does shares it, so a dead server is found out once.
+
+A request that was certainly not sent is tried on the next endpoint, whatever it does. One that
+may have been carried out is sent again only if it is ``repeatable``: reads are, renewals of a lease
+are, writes are not. All attempts share one deadline; a repeatable one gives an endpoint that does
+not answer only its share of it, so that one silent server does not use up the time of all.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from c101.core.clock import Clock
+from c101.core.errors import (
+    AuthError,
+    C101Error,
+    DeadlineExceededError,
+    HostKeyError,
+    LinkError,
+    LinkLostError,
+    ProtocolError,
+)
+from c101.core.etcd.backoff import Backoff
+from c101.core.etcd.errors import UnavailableError, from_rpc
+from c101.core.rpc.channel import Channel, ClientStream, Dialer
+from c101.core.rpc.limits import MIB, Limits
+from c101.core.rpc.status import CallLostError, RpcError
+
+#: A longer answer is refused; large ranges are read in pages.
+ANSWER_BYTES_MAX = 32 * MIB
+
+#: A link with open calls that says nothing for so long is asked whether it is alive. etcd refuses
+#: clients that ask more often than every 5 s.
+KEEPALIVE_SECONDS = 10.0
+
+#: The least time an attempt is given, however many endpoints share the deadline.
+ATTEMPT_SECONDS_MIN = 0.25
+
+#: Ends a stream on a member that lost its leader, instead of leaving it silent (etcd:
+#: api/v3rpc/rpctypes/metadatafields.go).
+REQUIRE_LEADER = ((b"hasleader", b"true"),)
+
+_M = TypeVar("_M", bound=Message)
+
+#: Sends one request to an endpoint within so many seconds, and returns the raw answer.
+Send = Callable[["Endpoint", float], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One server: its place in the order, its name for messages, and the channel to it."""
+
+    index: int
+    name: str
+    channel: Channel
+
+
+class Endpoints:
+    """The servers of one KV, in order of preference."""
+
+    def __init__(self, dialers: Sequence[Dialer], *, clock: Clock) -> None:
+        assert dialers, "a client needs an endpoint"
+        limits = Limits(message_bytes_max=ANSWER_BYTES_MAX, held_bytes_max=4 * ANSWER_BYTES_MAX)
+        self._clock = clock
+        self._all = [
+            Endpoint(
+                index,
+                dialer.name,
+                Channel(dialer, keepalive_seconds=KEEPALIVE_SECONDS, limits=limits),
+            )
+            for index, dialer in enumerate(dialers)
+        ]
+        self._index = 0
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed: then no attempt is worth repeating."""
+        return self._closed
+
+    @property
+    def current(self) -> Endpoint:
+        """The endpoint in use."""
+        return self._all[self._index]
+
+    def leave(self, endpoint: Endpoint) -> None:
+        """Go on to the one after *endpoint*, unless somebody else has."""
+        if self._index == endpoint.index:
+            self._index = (endpoint.index + 1) % len(self._all)
+
+    async def close(self) -> None:
+        """Close every channel. What is under way, and all that follows, fails with LinkError."""
+        self._closed = True
+        for endpoint in self._all:
+            await endpoint.channel.close()
+
+    async def call(
+        self,
+        path: str,
+        request: Message,
+        answer: type[_M],
+        *,
+        timeout_seconds: float,
+        repeatable: bool,
+        revision: int = 0,
+    ) -> _M:
+        """Send *request* and return its answer, from whichever endpoint gives one.
+
+        Raises:
+            LinkError: no endpoint answered in time.
+            LinkLostError: the link ended and the request, not repeatable, may have been carried
+                out.
+            DeadlineExceededError: an endpoint took the request and did not answer in time.
+            KVError: the KV refused.
+        """
+        raw = request.SerializeToString()
+
+        async def send(endpoint: Endpoint, seconds: float) -> bytes:
+            return await endpoint.channel.unary(path, raw, timeout=seconds)
+
+        attempts = _Attempts(self, timeout_seconds, repeatable=repeatable)
+        return decode(answer, await attempts.make(send, revision=revision))
+
+    async def exchange(
+        self, path: str, request: Message, answer: type[_M], *, timeout_seconds: float
+    ) -> _M:
+        """Send one message on a stream of its own and return the first answer: repeatable.
+
+        For calls that etcd only has as streams. Raises as ``call``.
+        """
+        raw = request.SerializeToString()
+
+        async def send(endpoint: Endpoint, seconds: float) -> bytes:
+            async with self.stream(endpoint, path, timeout_seconds=seconds) as stream:
+                stream.send(raw)
+                stream.end()
+                async for message in stream:
+                    return message
+            raise LinkLostError(f"{endpoint.name} ended the stream without an answer")
+
+        attempts = _Attempts(self, timeout_seconds, repeatable=True)
+        return decode(answer, await attempts.make(send))
+
+    def stream(
+        self, endpoint: Endpoint, path: str, *, timeout_seconds: float | None = None
+    ) -> AbstractAsyncContextManager[ClientStream]:
+        """Open a stream on *endpoint*; it ends when that member is without a leader."""
+        return endpoint.channel.stream(path, metadata=REQUIRE_LEADER, timeout=timeout_seconds)
+
+    @property
+    def clock(self) -> Clock:
+        """Where time comes from."""
+        return self._clock
+
+
+class _Attempts:
+    """The attempts at one request, under one deadline."""
+
+    def __init__(self, endpoints: Endpoints, timeout_seconds: float, *, repeatable: bool) -> None:
+        self._endpoints = endpoints
+        self._clock = endpoints.clock
+        self._timeout_seconds = timeout_seconds
+        self._deadline = self._clock.monotonic() + timeout_seconds
+        self._repeatable = repeatable
+        self._connecting = False
+        self._count = 0
+        self._backoff = Backoff()
+
+    async def make(self, send: Send, *, revision: int = 0) -> bytes:
+        """Call *send* until it answers. Raises the last failure when no more may be made."""
+        while True:
+            endpoint = self._endpoints.current
+            try:
+                # Whatever fails before there is a link, nothing was asked.
+                self._connecting = True
+                await connect(endpoint, self._share())
+                self._connecting = False
+                seconds = self._share() if self._repeatable else self._left()
+                return await send(endpoint, seconds)
+            except RpcError as exc:
+                failure = from_rpc(exc, revision=revision)
+                if not self._may_repeat(failure):
+                    raise failure from exc
+            except (LinkError, DeadlineExceededError) as exc:
+                failure = exc
+                if not self._may_repeat(failure):
+                    raise
+            await self._pause(endpoint, failure)
+
+    async def _pause(self, endpoint: Endpoint, failure: C101Error) -> None:
+        """Leave *endpoint*; wait once all were tried. Raises *failure* when time is up.
+
+        An endpoint that refuses us, or shows another key, is not asked twice.
+        """
+        self._endpoints.leave(endpoint)
+        self._count += 1
+        delay = 0.0
+        if self._count % len(self._endpoints) == 0:
+            if isinstance(failure, AuthError | HostKeyError):
+                raise failure
+            delay = self._backoff.next()
+        if self._left() <= delay:
+            raise failure
+        if delay:
+            await self._clock.sleep(delay)
+
+    def _may_repeat(self, failure: C101Error) -> bool:
+        if self._endpoints.closed:
+            return False
+        if self._connecting:
+            return True
+        if isinstance(failure, CallLostError) and not failure.maybe_sent:
+            return True
+        if isinstance(failure, UnavailableError | LinkLostError | DeadlineExceededError):
+            return self._repeatable
+        # What is left of LinkError never became a link; the rest is a refusal.
+        return isinstance(failure, LinkError)
+
+    def _left(self) -> float:
+        return self._deadline - self._clock.monotonic()
+
+    def _share(self) -> float:
+        share = max(self._timeout_seconds / len(self._endpoints), ATTEMPT_SECONDS_MIN)
+        return max(min(share, self._left()), 0.001)
+
+
+async def connect(endpoint: Endpoint, timeout_seconds: float) -> None:
+    """Have a link to *endpoint* that answers; one that stands is taken as it is.
+
+    Raises LinkError: there is none, within the time given.
+    """
+    if endpoint.channel.connected:
+        return
+    try:
+        await endpoint.channel.ping(timeout_seconds)
+    except DeadlineExceededError as exc:
+        silence = f"{endpoint.name} did not answer within {timeout_seconds:.1f} s"
+        raise LinkError(silence) from exc
+
+
+def decode(kind: type[_M], raw: bytes) -> _M:
+    """Read a message. Raises ProtocolError."""
+    try:
+        return kind.FromString(raw)
+    except DecodeError as exc:
+        raise ProtocolError(f"the KV sent no {kind.DESCRIPTOR.name}") from exc
