@@ -4,6 +4,7 @@ from typing import ClassVar, Final, Literal
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -97,6 +98,26 @@ class LineView(ScrollView, can_focus=True):
         """Note how much room there is beside the scrollbar, which always has its own."""
         self._width = max(0, self.outer_size.width - self.gutter.width)
         self._height = max(0, self.outer_size.height - self.gutter.height)
+
+    def _set_row_total(self, rows: int) -> None:
+        """Say how many rows there are to scroll through.
+
+        While the scrollbar stays, the screen's layout need not be asked, which costs more than
+        painting every line in sight: a log grows thirty times a second.
+        """
+        size = Size(self._width, rows)
+        if not (self.show_vertical_scrollbar and rows > self.container_size.height):
+            self.virtual_size = size
+            return
+        self.set_reactive(ScrollView.virtual_size, size)
+        self.vertical_scrollbar.window_virtual_size = rows
+        self.scroll_y = self.validate_scroll_y(self.scroll_y)
+
+    def _scroll_to_row(self, row: int) -> None:
+        """Bring *row* to the top, as far as there are rows to fill the rest."""
+        # Forced: the scrollbar, and with it the leave to scroll, may be a layout away.
+        target = max(0, min(row, self.max_scroll_y))
+        self.scroll_to(y=target, animate=False, force=True, immediate=True)
 
     def set_state(self, state: State, text: str = "") -> None:
         """Say why there are no lines; shown only while there are none.

@@ -123,7 +123,9 @@ class RowPainter(LineView):
             cell = cells[placed.index] if placed.index < len(cells) else BLANK
             segments += self._cell(cell, placed, overlay)
             width += placed.width
-        return Strip(segments, width).adjust_cell_length(self._width, air.style)
+        if width < self._width:
+            segments.append(Segment(" " * (self._width - width), air.style))
+        return Strip(segments, self._width)
 
     def _cell(self, cell: Cell, placed: Placed, overlay: str) -> Iterable[Segment]:
         column = placed.column

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
 from textual.timer import Timer
 
@@ -214,7 +214,7 @@ class RowView(RowPainter):
         self._cursor_key = self._key_at(self._cursor) if count else None
         line = self._map.line_of(self._cursor)
         if was_in_sight and self._top > 0 and row is not None:
-            self.scroll_to(y=line - old_y, animate=False, immediate=True)
+            self._scroll_to_row(line - old_y)
         if was_in_sight:
             self._scroll_to_cursor()
         self.refresh()
@@ -236,8 +236,7 @@ class RowView(RowPainter):
         self._map = LineMap(
             self._row_count(), ((row, len(lines)) for row, (_, lines) in self._notes.items())
         )
-        height = self._map.line_count + self._show_header
-        self.virtual_size = Size(self._width, height)
+        self._set_row_total(self._map.line_count + self._show_header)
 
     def _move_to(self, row: int) -> None:
         count = self._row_count()
@@ -260,9 +259,9 @@ class RowView(RowPainter):
         last = line + self._map.note_lines(self._cursor)
         top = self._top
         if line < top:
-            self.scroll_to(y=line, animate=False, immediate=True)
+            self._scroll_to_row(line)
         elif last >= top + height > 0:
-            self.scroll_to(y=min(line, last - height + 1), animate=False, immediate=True)
+            self._scroll_to_row(min(line, last - height + 1))
 
     # Events and actions.
 
