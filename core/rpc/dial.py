@@ -1,0 +1,98 @@
+"""From an address to a byte stream: unix sockets, TCP and TLS.
+
+SSH is dialled elsewhere: the composition roots hand such a dialer in.
+"""
+
+import asyncio
+import ssl as tls
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from c101.core.errors import AuthError, ConfigError, LinkError
+
+#: etcd's client port, for addresses without one.
+PORT_DEFAULT: Final = 2379
+
+
+class Dialer(Protocol):
+    """Makes byte streams to one address. ``name`` is the address as people know it."""
+
+    @property
+    def name(self) -> str:
+        """The address as a URL: ``unix:///run/c101/kv-admin.sock``."""
+        ...
+
+    async def dial(self, protocol: asyncio.Protocol) -> None:
+        """Connect; ``protocol.connection_made`` has been called on return.
+
+        Raises:
+            LinkError: nobody answers there; AuthError and HostKeyError are kinds of it.
+        """
+        ...
+
+
+class UnixDialer:
+    """Dials the unix socket at *path*."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = f"unix://{self.path}"
+
+    async def dial(self, protocol: asyncio.Protocol) -> None:
+        """Connect (``Dialer``)."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.create_unix_connection(lambda: protocol, str(self.path))
+        except PermissionError as error:
+            hint = f"only the owner and the group of {self.path} may use it"
+            raise AuthError(f"not allowed to open {self.name}", hint=hint) from error
+        except OSError as error:
+            raise LinkError(f"cannot reach {self.name}: {error.strerror or error}") from error
+
+
+class TcpDialer:
+    """Dials *host* and *port*; with TLS when *ssl* is given, whose ALPN is set to HTTP/2."""
+
+    def __init__(self, host: str, port: int, ssl: tls.SSLContext | None = None) -> None:
+        self.host = host
+        self.port = port
+        self._ssl = ssl
+        if ssl is not None:
+            ssl.set_alpn_protocols(["h2"])
+        shown = f"[{host}]" if ":" in host else host
+        self.name = f"{'http' if ssl is None else 'https'}://{shown}:{port}"
+
+    async def dial(self, protocol: asyncio.Protocol) -> None:
+        """Connect (``Dialer``)."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.create_connection(lambda: protocol, self.host, self.port, ssl=self._ssl)
+        except tls.SSLError as error:
+            raise AuthError(f"TLS with {self.name} failed: {error.reason}") from error
+        except OSError as error:
+            raise LinkError(f"cannot reach {self.name}: {error.strerror or error}") from error
+
+
+def dialer_for(url: str) -> Dialer:
+    """Make the dialer for *url*: ``unix://``, ``http://`` or ``https://``.
+
+    Raises:
+        ConfigError: another scheme, or not a URL.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"endpoint {url!r}: {error}") from error
+    if parts.scheme == "unix" and (path := parts.netloc + parts.path):
+        return UnixDialer(path)
+    if parts.scheme in ("http", "https") and host:
+        context = tls.create_default_context() if parts.scheme == "https" else None
+        return TcpDialer(host, port or PORT_DEFAULT, context)
+    if parts.scheme == "ssh":
+        raise ConfigError(f"endpoint {url!r}: ssh is not dialled by this program")
+    raise ConfigError(
+        f"endpoint {url!r} is not a URL that can be dialled",
+        hint="use unix:///path, http://host:port or https://host:port",
+    )

@@ -1,0 +1,37 @@
+"""Who is at the other end of a connection, as far as the kernel vouches for it."""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from struct import Struct
+from typing import Literal
+
+_credentials = Struct("3i")  # struct ucred of unix(7): pid, uid, gid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """The other end of a connection.
+
+    ``kind`` is ``stream`` for a byte stream that is no socket (an SSH channel). Process and user
+    are known for unix sockets only, as they were when the peer connected.
+    """
+
+    kind: Literal["unix", "tcp", "stream"] = "stream"
+    pid: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    address: str = ""
+
+
+def peer_of(transport: asyncio.BaseTransport) -> Peer:
+    """Ask the kernel who is at the other end of *transport*."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return Peer()
+    if sock.family == socket.AF_UNIX:
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _credentials.size)
+        pid, uid, gid = _credentials.unpack(raw)
+        return Peer(kind="unix", pid=pid, uid=uid, gid=gid, address=f"uid={uid} pid={pid}")
+    name = transport.get_extra_info("peername")
+    return Peer(kind="tcp", address=f"{name[0]}:{name[1]}" if name else "")

@@ -1,0 +1,153 @@
+"""The server's end of a transport: told HTTP/2 from HTTP/1.1 by the first bytes."""
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Final
+
+from c101.core.rpc.frames import PREFACE
+from c101.core.rpc.http1 import Http1Connection
+from c101.core.rpc.peer import Peer, peer_of
+from c101.core.rpc.server_connection import ServerConnection
+from c101.core.rpc.wire import Wire
+
+if TYPE_CHECKING:
+    from c101.core.rpc.server import Server
+
+#: A peer that is silent this long is probed by the kernel, then this often, then given up: else
+#: the watches of a machine that lost its power would stay for ever.
+_KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+
+
+class ServerWire(Wire):
+    """One accepted connection of *server*."""
+
+    def __init__(self, server: "Server", peer: Peer | None) -> None:
+        super().__init__()
+        self._server = server
+        self._peer = peer
+        self._first = b""
+        self._http2: ServerConnection | None = None
+        self._http1: Http1Connection | None = None
+        self._preface_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first bytes, not longer than ``preface_seconds``."""
+        super().connection_made(transport)
+        if not self._server.admit(self):
+            assert self.transport is not None
+            self.transport.abort()
+            return
+        if self._peer is None:
+            self._peer = peer_of(transport)
+        if self._peer.kind == "tcp":
+            _keep_alive(transport.get_extra_info("socket"))
+        seconds = self._server.limits.preface_seconds
+        self._preface_timer = self._loop.call_later(seconds, self.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Find out what the peer speaks, then hand its bytes on."""
+        connection = self.connection
+        if connection is not None:
+            connection.receive(data)
+            self.flush()
+        elif self._http1 is not None:
+            self._serve_http1(data)
+        else:
+            self._sniff(data)
+
+    def _sniff(self, data: bytes) -> None:
+        first = self._first + data
+        size = len(PREFACE)
+        if first[:size] == PREFACE:
+            assert self._peer is not None
+            self._http2 = ServerConnection(self._server.service, self._peer, self.wake)
+            self.connection = self._http2
+            self._first = b""
+            self._stop_timer()
+            self.data_received(first[size:])
+        elif PREFACE.startswith(first):
+            self._first = first
+        elif first[:1].isalpha():
+            self._http1 = Http1Connection(self._server.http)
+            self._first = b""
+            self._serve_http1(first)
+        else:
+            self.abort()
+
+    def _serve_http1(self, data: bytes) -> None:
+        # The preface's timer goes on until a whole request came, and again between requests.
+        assert self._http1 is not None
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        answer = self._http1.receive(data)
+        if answer:
+            transport.write(answer)
+            self._stop_timer()
+            seconds = self._server.limits.preface_seconds
+            self._preface_timer = self._loop.call_later(seconds, self.abort)
+        if self._http1.closing:
+            transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._preface_timer is not None:
+            self._preface_timer.cancel()
+            self._preface_timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the server."""
+        self._stop_timer()
+        super().connection_lost(exc)
+        self._server.leave(self)
+
+    def pause_writing(self) -> None:
+        """Hold back streams, or a reader of HTTP/1.1 that asks and does not read."""
+        super().pause_writing()
+        if self._http1 is not None and self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        if self._http1 is not None and self.transport is not None:
+            self.transport.resume_reading()
+
+    def flush(self) -> None:
+        """Write what the connection has; when draining, close behind the last call."""
+        super().flush()
+        connection = self._http2
+        if (
+            connection is not None
+            and connection.draining
+            and not connection.streams
+            and not connection.output
+            and self.transport is not None
+        ):
+            self.transport.close()
+
+    def drain(self) -> None:
+        """Take no more calls, and close when those that run have ended."""
+        if self._http2 is not None:
+            self._http2.drain()
+            self.flush()
+        else:
+            self.abort()
+
+    def stop(self) -> None:
+        """End what still runs and close, letting the last words out."""
+        if self._http2 is not None:
+            self._http2.stop()
+            self.flush()
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close without a word."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)

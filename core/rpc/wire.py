@@ -1,0 +1,84 @@
+"""Puts a connection on an asyncio transport: a socket, TLS, or an SSH channel.
+
+Output made during one turn of the loop goes out in one write: that, and nothing cleverer, is what
+makes many small answers cheap.
+"""
+
+import asyncio
+
+from c101.core.rpc.connection import Connection
+from c101.core.rpc.limits import WRITE_BUFFER_BYTES_MAX
+
+
+class Wire(asyncio.Protocol):
+    """Between a transport and a connection.
+
+    Of the transport only ``write close abort is_closing pause_reading resume_reading
+    get_write_buffer_size set_write_buffer_limits get_extra_info`` are used.
+    """
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.connection: Connection | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start on *transport*."""
+        # An asyncssh channel is no asyncio.Transport, but has the methods that are used.
+        self.transport = transport  # type: ignore[assignment]
+        assert self.transport is not None
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand *data* to the connection and write what it answers."""
+        connection = self.connection
+        if connection is not None:
+            connection.receive(data)
+            self.flush()
+
+    def wake(self) -> None:
+        """Write what the connection has, at the end of this turn of the loop."""
+        self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what the connection has; close the transport behind its last word."""
+        connection, transport = self.connection, self.transport
+        if connection is None or transport is None:
+            return
+        output = connection.take_output()
+        if output and not transport.is_closing():
+            transport.write(output)
+        if connection.closed:
+            self._close(clean=bool(output))
+        else:
+            connection.flushed()
+
+    def _close(self, *, clean: bool) -> None:
+        """Close the transport: *clean* waits for what was written to leave."""
+        transport = self.transport
+        if transport is None:
+            return
+        if clean:
+            transport.close()
+        else:
+            transport.abort()
+
+    def eof_received(self) -> bool:
+        """Close: a peer that sends no more cannot be answered by HTTP/2's rules."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the connection that its transport is gone."""
+        self.transport = None
+        if self.connection is not None and not self.connection.closed:
+            self.connection.lose(str(exc) if exc else "closed by the other side")
+
+    def pause_writing(self) -> None:
+        """Hold the streams back: the transport is full."""
+        if self.connection is not None:
+            self.connection.pause()
+
+    def resume_writing(self) -> None:
+        """Let the streams go on."""
+        if self.connection is not None:
+            self.connection.resume()
