@@ -62,3 +62,4 @@ class UnitState:
     main_pid: int | None = None
     restarts: int = 0
     restart: str = ""  # the restart (see Unit.restart) that this run answers
+    message: str = ""  # what the agent has to say of it: why it could not be loaded

@@ -1,0 +1,257 @@
+"""The agent's body: what wakes it, and what it then does.
+
+Three things run side by side: the mirror of the registry, the heart with what is published under
+its lease, and a loop that compares and acts. The loop acts only on a registry that is reached,
+current and the machine's own: in every other case units are left exactly as they are.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from c101.agents.host import kv_pin
+from c101.agents.host.heart import Heart
+from c101.agents.host.kv_pin import KVPin
+from c101.agents.host.publish import Publisher
+from c101.agents.host.reconcile import (
+    KeepUnit,
+    LoadUnit,
+    RestartUnit,
+    StartUnit,
+    StopUnit,
+    Task,
+    UnloadUnit,
+    reconcile,
+    restart_of,
+)
+from c101.agents.runtime.unit_manager import LoadedUnit, UnitManager
+from c101.core.clock import Clock
+from c101.core.errors import C101Error
+from c101.core.etcd.client import Client
+from c101.core.model.cluster import ClusterState
+from c101.core.model.machine import MachinePresence
+from c101.core.model.unit import UnitState
+from c101.core.registry import records
+from c101.core.registry.keyspace import Keyspace
+from c101.core.registry.mirror import Mirror
+
+logger = logging.getLogger(__name__)
+
+#: A pass nobody asked for: it finds whatever an event should have told and did not.
+PERIODIC_PASS_SECONDS = 5.0
+#: The pin follows the KV's revision in steps, so that a busy KV does not mean a busy disk.
+PIN_STEP_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """What one agent is told at its start."""
+
+    presence: MachinePresence
+    pin_path: Path
+    lease_ttl_seconds: int
+
+
+class Agent:
+    """One machine's agent, without its sockets (see ``api``) and its parts (see ``main``)."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        *,
+        client: Client,
+        keyspace: Keyspace,
+        units: UnitManager,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._machine_id = settings.presence.id
+        self._keyspace = keyspace
+        self._units = units
+        self._clock = clock
+        self._mirror = Mirror(client, keyspace, clock)
+        self._publisher = Publisher(client)
+        self._heart = Heart(client, self._publisher, clock, ttl_seconds=settings.lease_ttl_seconds)
+        self._wake = asyncio.Event()
+        self._accepted = asyncio.Event()  # the KV was seen, and is this machine's own
+        self._pin: KVPin | None = None
+        self._pin_written = 0.0
+        self._refused = ""  # why the KV is not acted on, as last logged
+        self._unloadable: dict[str, str] = {}  # unit: hash of the text that would not load
+        self._kept: dict[str, str] = {}  # unit: why it is kept although it is not wanted
+        self._link: tuple[bool, float] = (False, clock.time())
+
+    def kv_link(self) -> tuple[bool, float]:
+        """Return whether the KV is reached, and since when (seconds since 1970) that is so."""
+        connected = self._mirror.connected and self._mirror.synced
+        if connected != self._link[0]:
+            self._link = (connected, self._clock.time())
+        return self._link
+
+    async def run(self) -> None:
+        """Run until cancelled. Units go on when this ends."""
+        self._pin = kv_pin.load(self._settings.pin_path)
+        for unit in await self._units.units():
+            self._publish_unit(unit)
+        presence = self._settings.presence
+        self._publisher.put(
+            self._keyspace.machine_presence(self._machine_id), records.encode(presence)
+        )
+        self._mirror.subscribe(self._wake.set)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._mirror.run(), name="mirror")
+            group.create_task(self._beat(), name="heart")
+            group.create_task(self._follow_units(), name="units")
+            group.create_task(self._periodically(), name="periodic pass")
+            group.create_task(self._reconcile_when_woken(), name="reconcile")
+
+    async def _beat(self) -> None:
+        await self._accepted.wait()
+        await self._heart.run()
+
+    async def _periodically(self) -> None:
+        while True:
+            self._wake.set()
+            await self._clock.sleep(PERIODIC_PASS_SECONDS)
+
+    async def _follow_units(self) -> None:
+        async for unit in self._units.changes():
+            self._publish_unit(unit)
+            self._wake.set()
+
+    def _publish_unit(self, unit: LoadedUnit) -> None:
+        key = self._keyspace.unit_state(unit.name, self._machine_id)
+        if unit.load == "not-found":
+            self._publisher.remove(key)
+            return
+        self._publisher.put(key, records.encode(_reported(unit, self._machine_id)))
+
+    async def _reconcile_when_woken(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if not (self._mirror.synced and self._mirror.connected):
+                continue
+            cluster = self._mirror.state
+            if not self._accepts(cluster.revision):
+                continue
+            self._accepted.set()
+            await self._reconcile(cluster)
+
+    def _accepts(self, revision: int) -> bool:
+        cluster_id = self._mirror.cluster_id
+        refusal = kv_pin.verify(self._pin, cluster_id=cluster_id, revision=revision)
+        if refusal:
+            if refusal != self._refused:
+                logger.error(
+                    "the KV is not acted on; remove the pin to accept it",
+                    extra={"reason": refusal, "pin": str(self._settings.pin_path)},
+                )
+            self._refused = refusal
+            return False
+        self._refused = ""
+        fresh = KVPin(cluster_id=cluster_id, revision=revision)
+        now = self._clock.monotonic()
+        if self._pin is None or now - self._pin_written >= PIN_STEP_SECONDS:
+            kv_pin.store(self._settings.pin_path, fresh)
+            self._pin_written = now
+        self._pin = fresh
+        return True
+
+    async def _reconcile(self, cluster: ClusterState) -> None:
+        held = {unit.name: unit for unit in await self._units.units()}
+        tasks = reconcile(cluster, self._machine_id, held.values())
+        self._say_kept([task for task in tasks if isinstance(task, KeepUnit)])
+        skip = self._refused_before(tasks, held)
+        for task in tasks:
+            if task.unit in skip or isinstance(task, KeepUnit):
+                continue
+            try:
+                await self._apply(task)
+            except C101Error as error:
+                skip.add(task.unit)
+                self._on_failure(task, error, held.get(task.unit))
+
+    def _refused_before(self, tasks: list[Task], held: Mapping[str, LoadedUnit]) -> set[str]:
+        """Return the units whose text the runtime has refused already, and forget the others."""
+        refused = {
+            task.unit
+            for task in tasks
+            if isinstance(task, LoadUnit) and self._unloadable.get(task.unit) == task.unit_hash
+        }
+        for name in self._unloadable.keys() - refused:
+            del self._unloadable[name]
+            if name not in held:
+                self._publisher.remove(self._keyspace.unit_state(name, self._machine_id))
+        return refused
+
+    def _say_kept(self, tasks: list[KeepUnit]) -> None:
+        kept = {task.unit: task.reason for task in tasks}
+        for unit, reason in kept.items():
+            if self._kept.get(unit) != reason:
+                logger.warning("unit kept running", extra={"unit": unit, "reason": reason})
+        self._kept = kept
+
+    def _on_failure(self, task: Task, error: C101Error, held: LoadedUnit | None) -> None:
+        logger.error(
+            "task failed",
+            extra={"unit": task.unit, "task": type(task).__name__, "error": str(error)},
+        )
+        if not isinstance(task, LoadUnit):
+            return
+        self._unloadable[task.unit] = task.unit_hash
+        if held is not None:  # what runs is the text before: its state stands, with the complaint
+            state = replace(_reported(held, self._machine_id), message=str(error))
+        else:
+            state = UnitState(
+                unit=task.unit,
+                machine_id=self._machine_id,
+                load="bad-setting",
+                active="inactive",
+                sub="dead",
+                hash=task.unit_hash,
+                since=self._clock.time(),
+                result="resources",
+                message=str(error),
+            )
+        key = self._keyspace.unit_state(task.unit, self._machine_id)
+        self._publisher.put(key, records.encode(state))
+
+    async def _apply(self, task: Task) -> None:
+        logger.info(
+            "task",
+            extra={"task": type(task).__name__, "unit": task.unit, "reason": task.reason},
+        )
+        match task:
+            case LoadUnit():
+                await self._units.load(task.unit, task.text, unit_hash=task.unit_hash)
+            case StartUnit():
+                await self._units.start(task.unit, restart=task.launch)
+            case RestartUnit():
+                await self._units.restart(task.unit, restart=task.launch)
+            case StopUnit():
+                await self._units.stop(task.unit)
+            case UnloadUnit():
+                await self._units.unload(task.unit)
+            case _:
+                pass  # KeepUnit: nothing to do, and said already
+
+
+def _reported(unit: LoadedUnit, machine_id: str) -> UnitState:
+    return UnitState(
+        unit=unit.name,
+        machine_id=machine_id,
+        load=unit.load,
+        active=unit.active,
+        sub=unit.sub,
+        hash=unit.hash,
+        since=unit.since,
+        result=unit.result,
+        exit_status=unit.exit_status,
+        main_pid=unit.main_pid,
+        restarts=unit.restarts,
+        restart=restart_of(unit.restart),
+        message=unit.status_text,
+    )

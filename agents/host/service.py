@@ -1,0 +1,180 @@
+"""The agent's composition root: concrete parts, sockets, and the order in which they end."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from c101 import __version__
+from c101.agents.host.agent import Agent, AgentSettings
+from c101.agents.host.api import AgentApi, Identity
+from c101.agents.machine import facts
+from c101.agents.runtime.process.unit_manager import ProcessUnitManager
+from c101.agents.ssh.gateway import Gateway, GatewaySettings
+from c101.core import log
+from c101.core.clock import Clock, SystemClock
+from c101.core.errors import C101Error, ConfigError
+from c101.core.etcd.client import Client
+from c101.core.lifeline import watch_lifeline
+from c101.core.model.machine import MachinePresence
+from c101.core.notify import notify_ready
+from c101.core.registry.keyspace import Keyspace
+from c101.core.rpc.dial import dialer_for
+from c101.core.rpc.server import Server
+
+_ETC_MACHINE_ID = Path("/etc/machine-id")
+#: Names the socket whose end is the end of a cluster on this computer.
+LIFELINE_VARIABLE = "C101_LIFELINE"
+#: Calls under way when the agent is told to stop get this long.
+GRACE_SECONDS = 2.0
+
+
+def serve(options: argparse.Namespace, *, socket_dir: Path) -> int:
+    """Run the agent until SIGTERM or SIGINT; return the exit status."""
+    log.configure(mode=options.log)
+    try:
+        asyncio.run(_serve(options, socket_dir))
+    except* C101Error as errors:
+        raise errors.exceptions[0] from None
+    return 0
+
+
+async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
+    if not options.kv:
+        raise ConfigError("no KV was named", hint="--kv unix:///run/c101/kv-admin.sock")
+    data_dir = Path(options.data_dir or "/var/lib/c101")
+    _make_private(data_dir)
+    _make_private(socket_dir)
+    clock = SystemClock()
+    machine_id = options.machine_id or _machine_id(data_dir)
+    host = facts.read()
+    identity = Identity(
+        machine_id=machine_id,
+        runtime=options.runtime,
+        version=__version__,
+        metadata=_metadata(options.metadata),
+        facts=host,
+    )
+    presence = MachinePresence(
+        id=machine_id,
+        name=options.name or host.hostname,
+        boot_id=host.boot_id,
+        agent_version=__version__,
+        runtime=options.runtime,
+        cpus=host.cpus,
+        memory_bytes=host.memory_bytes,
+        metadata=identity.metadata,
+        since=clock.time(),
+    )
+    units = ProcessUnitManager(
+        data_dir / "units",
+        machine_id=machine_id,
+        clock=clock,
+        lifeline=os.environ.get(LIFELINE_VARIABLE),
+        environment={"C101_KV": options.kv},
+    )
+    await units.start()
+    try:
+        dialers = [dialer_for(url) for url in options.kv.split(",")]
+        async with Client(dialers, clock=clock) as client:
+            settings = AgentSettings(
+                presence=presence,
+                pin_path=data_dir / "kv-pin",
+                lease_ttl_seconds=options.lease_ttl,
+            )
+            keyspace = Keyspace(options.prefix)
+            agent = Agent(settings, client=client, keyspace=keyspace, units=units, clock=clock)
+            api = AgentApi(identity, units, clock, agent.kv_link)
+            await _serve_until_told(options, socket_dir, data_dir, agent, api, clock)
+    finally:
+        await units.close()
+
+
+async def _serve_until_told(
+    options: argparse.Namespace,
+    socket_dir: Path,
+    data_dir: Path,
+    agent: Agent,
+    api: AgentApi,
+    clock: Clock,
+) -> None:
+    lifeline = os.environ.get(LIFELINE_VARIABLE)
+    server = Server(api.unary_methods(), api.stream_methods())
+    socket = socket_dir / "agent-admin.sock"
+    listening = await server.serve_unix(socket)
+    gateway = await _gateway(options, data_dir, socket, clock)
+    try:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(agent.run(), name="agent")]
+            if lifeline:
+                running.append(group.create_task(_until_eof(lifeline, stop), name="lifeline"))
+            notify_ready()
+            await stop.wait()
+            for task in running:
+                task.cancel()
+    finally:
+        listening.close()
+        if gateway is not None:
+            await gateway.close()
+        await server.close(GRACE_SECONDS)
+
+
+async def _until_eof(lifeline: str, stop: asyncio.Event) -> None:
+    await watch_lifeline(lifeline)
+    stop.set()
+
+
+async def _gateway(
+    options: argparse.Namespace, data_dir: Path, socket: Path, clock: Clock
+) -> Gateway | None:
+    if not options.gateway:
+        return None
+    host, _, port = options.gateway.rpartition(":")
+    if not port.isdigit():
+        raise ConfigError(f"--gateway is ADDR:PORT: {options.gateway!r} is not")
+    settings = GatewaySettings(
+        host_key=Path(options.gateway_host_key or data_dir / "ssh_host_ed25519_key"),
+        authorized_keys=Path(options.gateway_authorized_keys or data_dir / "authorized_keys"),
+        relays={"c101-agent --stdio admin": socket},
+    )
+    gateway = Gateway(host, int(port), settings, clock)
+    await gateway.start()
+    return gateway
+
+
+def _make_private(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(f"{directory} cannot be made: {error.strerror}") from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigError(f"{directory} cannot be written to")
+
+
+def _machine_id(data_dir: Path) -> str:
+    kept = data_dir / "machine-id"
+    for path in (_ETC_MACHINE_ID, kept):
+        with contextlib.suppress(OSError):
+            if text := path.read_text().strip():
+                return text
+    fresh = secrets.token_hex(16)
+    kept.write_text(fresh + "\n")
+    return fresh
+
+
+def _metadata(text: str) -> Mapping[str, str]:
+    found = {}
+    for pair in filter(None, text.split(",")):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(f"metadata is key=value,...: {pair!r} is not")
+        found[key] = value
+    return found

@@ -1,0 +1,1 @@
+"""Facts of this host and how it fares, read from the system and nowhere kept."""

@@ -1,0 +1,54 @@
+"""How this host fares: one sample at a time."""
+
+from dataclasses import dataclass
+
+import psutil
+
+from c101.core.clock import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """One sample. ``cpu_percent`` is of all processors, since the sample before."""
+
+    at: float
+    cpu_percent: float
+    memory_used_bytes: int
+    memory_total_bytes: int
+    load1: float
+    disk_used_bytes: int
+    disk_total_bytes: int
+
+
+class UsageSampler:
+    """Takes samples; each reader of a stream has its own, since CPU time is a difference."""
+
+    def __init__(self, clock: Clock, *, path: str = "/") -> None:
+        self._clock = clock
+        self._path = path
+        self._busy, self._all = _cpu_seconds()
+
+    def sample(self) -> Usage:
+        """Read the host now."""
+        busy, everything = _cpu_seconds()
+        spent, passed = busy - self._busy, everything - self._all
+        self._busy, self._all = busy, everything
+        memory = psutil.virtual_memory()
+        disk = psutil.disk_usage(self._path)
+        return Usage(
+            at=self._clock.time(),
+            cpu_percent=max(0.0, min(100.0, 100.0 * spent / passed)) if passed > 0 else 0.0,
+            memory_used_bytes=memory.total - memory.available,
+            memory_total_bytes=memory.total,
+            load1=psutil.getloadavg()[0],
+            disk_used_bytes=disk.used,
+            disk_total_bytes=disk.total,
+        )
+
+
+def _cpu_seconds() -> tuple[float, float]:
+    """Return (busy, all) processor seconds since boot."""
+    times = psutil.cpu_times()
+    # guest time is contained in user time already
+    everything = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return everything - times.idle - getattr(times, "iowait", 0.0), everything

@@ -1,0 +1,1 @@
+"""Scripts that measure; each prints medians, and ratios where there is something beside it."""
