@@ -75,8 +75,8 @@ class LineView(ScrollView, can_focus=True):
         & > .line--note { color: $text-muted; }
         & > .line--cursor { background: $block-cursor-blurred-background; }
         & > .line--cursor-blurred { background: $surface; }
-        & > .line--flash { background: $foreground 22%; }
-        & > .line--flash-fading { background: $foreground 10%; }
+        & > .line--flash { background: $foreground 18%; }
+        & > .line--flash-fading { background: $foreground 8%; }
         & > .line--match { text-style: underline; color: $accent; }
         & > .line--stale { color: $text-disabled; }
         & > .line--badge { color: $background; background: $accent; }
@@ -96,8 +96,11 @@ class LineView(ScrollView, can_focus=True):
 
     def _measure(self) -> None:
         """Note how much room there is beside the scrollbar, which always has its own."""
-        self._width = max(0, self.outer_size.width - self.gutter.width)
-        self._height = max(0, self.outer_size.height - self.gutter.height)
+        outer, gutter = self.outer_size, self.gutter
+        room = max(0, outer.width - gutter.width), max(0, outer.height - gutter.height)
+        if room != (self._width, self._height):
+            self._width, self._height = room
+            self.refresh()
 
     def _set_row_total(self, rows: int) -> None:
         """Say how many rows there are to scroll through.
