@@ -205,7 +205,15 @@ class Channel:
         if self._dialling is None:
             self._dialling = asyncio.create_task(self._dial(), name=f"dial {self.name}")
             self._dialling.add_done_callback(self._dialled)
-        return await asyncio.shield(self._dialling)
+        dialling = self._dialling
+        try:
+            return await asyncio.shield(dialling)
+        except asyncio.CancelledError:
+            # Either the caller is cancelled, or ``close`` ended the attempt under it.
+            task = asyncio.current_task()
+            if dialling.cancelled() and task is not None and not task.cancelling():
+                raise LinkError(f"the channel to {self.name} was closed") from None
+            raise
 
     def _dialled(self, task: asyncio.Task[ClientWire]) -> None:
         self._dialling = None

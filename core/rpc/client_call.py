@@ -1,7 +1,7 @@
 """What unary and streaming calls share on the client's side."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from c101.core.errors import C101Error, DeadlineExceededError
 from c101.core.rpc.frames import DATA, END_STREAM, ErrorCode, frame
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CONNECTION_LOST = -1
 
 #: What a reset means to a caller (gRPC over HTTP/2, "Errors"); INTERNAL for the others.
-_RESET_CODES = {
+_RESET_CODES: Final[dict[int, Code]] = {
     ErrorCode.REFUSED_STREAM: Code.UNAVAILABLE,
     ErrorCode.CANCEL: Code.CANCELLED,
     ErrorCode.ENHANCE_YOUR_CALM: Code.RESOURCE_EXHAUSTED,
@@ -72,20 +72,20 @@ class ClientCall(Stream):
             self.head = head
         if head.problem is not None:
             code, text = head.problem
-            self._end(RpcError(code, text))
+            self._end(RpcError(code, text), remote_ended=end)
         elif end:
             self._on_trailers(head)
 
     def _on_trailers(self, head: ResponseHead) -> None:
         inbound = self.inbound
+        error: C101Error | None = None
         if head.status is None:
-            self._end(RpcError(Code.INTERNAL, "the answer ended without a status"))
+            error = RpcError(Code.INTERNAL, "the answer ended without a status")
         elif head.status is not Code.OK:
-            self._end(self._error(head.status, head.message))
+            error = self._error(head.status, head.message)
         elif inbound is not None and not inbound.reader.empty:
-            self._end(RpcError(Code.INTERNAL, "the answer ended within a message"))
-        else:
-            self._end(None)
+            error = RpcError(Code.INTERNAL, "the answer ended within a message")
+        self._end(error, remote_ended=True)
 
     def _error(self, status: Code, message: str) -> C101Error:
         if status is Code.DEADLINE_EXCEEDED and self.timeout is not None:
@@ -96,14 +96,14 @@ class ClientCall(Stream):
         text = f"{self.client.name} did not answer {self.method} within {self.timeout:g} s"
         return DeadlineExceededError(text)
 
-    def _end(self, error: C101Error | None) -> None:
+    def _end(self, error: C101Error | None, *, remote_ended: bool = False) -> None:
         """End both sides: the answer is complete, or of no use."""
         if self.over:
             return
         self.over = True
         # Unread messages stay for the reader; their window dies with the stream.
         self.remote_closed = True
-        if self.local_closed and self.ending is None and error is None:
+        if remote_ended and self.local_closed and self.ending is None:
             self.client.forget(self)
         else:
             self.client.cancel(self)
@@ -115,7 +115,8 @@ class ClientCall(Stream):
 
     def on_end(self) -> None:
         """Hear that the answer ended in DATA: a gRPC answer ends in trailers."""
-        self._end(RpcError(Code.INTERNAL, "the answer ended without a status"))
+        error = RpcError(Code.INTERNAL, "the answer ended without a status")
+        self._end(error, remote_ended=True)
 
     def on_malformed(self, error: RpcError) -> None:
         """Give the call up: its answer cannot be taken."""
@@ -134,7 +135,7 @@ class ClientCall(Stream):
             # A server that enforces the deadline may say it so (grpc-go does).
             self.complete(self._error(Code.CANCELLED, reason))
         else:
-            self.complete(RpcError(_RESET_CODES.get(ErrorCode(error), Code.INTERNAL), reason))
+            self.complete(RpcError(_RESET_CODES.get(error, Code.INTERNAL), reason))
 
     def on_not_processed(self, reason: str) -> None:
         """Hear that the connection ends and the call was not looked at."""

@@ -43,6 +43,11 @@ class ClientConnection(Connection):
         self.greet(frames.PREFACE, {frames.SETTING_ENABLE_PUSH: 0})
 
     @property
+    def last_taken_id(self) -> int:
+        """The last stream of the peer that was looked at: servers open none."""
+        return 0
+
+    @property
     def usable(self) -> bool:
         """Whether calls may be made on it, at once or when others have ended."""
         return (

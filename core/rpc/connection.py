@@ -4,6 +4,7 @@
 (RST_STREAM) or the connection (GOAWAY), as the RFC says for each.
 """
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final
@@ -22,6 +23,8 @@ from c101.core.rpc.limits import (
 )
 from c101.core.rpc.send_side import SendSide
 from c101.core.rpc.stream import Stream
+
+logger = logging.getLogger(__name__)
 
 #: The opaque bytes of the PINGs whose answers are measured.
 _PING_BYTES: Final = 8
@@ -94,6 +97,11 @@ class Connection(SendSide):
 
     # -- what a role adds ---------------------------------------------------------------------
 
+    @property
+    @abstractmethod
+    def last_taken_id(self) -> int:
+        """The last stream of the peer that was looked at, as GOAWAY tells."""
+
     @abstractmethod
     def on_headers(self, stream_id: int, block: bytes, *, end_stream: bool) -> None:
         """Take one whole header block."""
@@ -142,12 +150,13 @@ class Connection(SendSide):
     def fail(self, error: ErrorCode, reason: str) -> None:
         """Say GOAWAY and end every stream; the transport is to be closed after the output."""
         if not self.closed:
-            self.write(frames.goaway(self.last_stream_id, error, reason))
+            logger.info("connection broke a rule", extra={"error": error.name, "reason": reason})
+            self.write(frames.goaway(self.last_taken_id, error, reason))
             self.lose(f"{error.name}: {reason}")
 
     def reset(self, stream: Stream, error: ErrorCode, reason: str) -> None:
         """End *stream* with RST_STREAM and tell it so."""
-        self.write(frames.rst_stream(stream.stream_id, error))
+        self.write_control(frames.rst_stream(stream.stream_id, error))
         self.forget(stream)
         stream.on_reset(error, reason)
 
@@ -205,9 +214,10 @@ class Connection(SendSide):
         self.receive_window += grant
         self.write(frames.window_update(0, grant))
 
-    def _count_control(self) -> None:
+    def count_control(self, what: str) -> None:
+        """Count a frame that costs the peer nothing and us an effort; too many end it all."""
         if not self._control_rate.take():
-            raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
+            raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, f"too_many_{what}")
 
     # -- one method a kind of frame -----------------------------------------------------------
 
@@ -273,7 +283,7 @@ class Connection(SendSide):
             if payload:
                 raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS ACK with a payload")
             return
-        self._count_control()
+        self.count_control("settings")
         for setting, value in frames.parse_settings(payload):
             if setting == frames.SETTING_INITIAL_WINDOW_SIZE:
                 self._set_peer_stream_window(value)
@@ -281,7 +291,7 @@ class Connection(SendSide):
                 self.owe_table_update()
             elif setting == frames.SETTING_MAX_CONCURRENT_STREAMS:
                 self.peer_streams_max = value
-        self.write(frames.SETTINGS_ACK)
+        self.write_control(frames.SETTINGS_ACK)
         self.on_peer_settings()
 
     def _set_peer_stream_window(self, window: int) -> None:
@@ -308,9 +318,9 @@ class Connection(SendSide):
         # grpc's clients ping as data flows, to measure the path: those are free, as in grpc-go.
         sent = self.granted_bytes - self.send_window
         if sent == self._sent_at_ping:
-            self._count_control()
+            self.count_control("pings")
         self._sent_at_ping = sent
-        self.write(frames.frame(frames.PING, frames.ACK, 0, payload))
+        self.write_control(frames.frame(frames.PING, frames.ACK, 0, payload))
 
     def _on_goaway(self, _flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:

@@ -31,6 +31,9 @@ TURN_BYTES_MAX = 64 * KIB
 #: A transport holding more than this pauses all streams of its connection.
 WRITE_BUFFER_BYTES_MAX = 1 * MIB
 
+#: How long the last frames of a connection that ends may take to leave.
+LAST_WORDS_SECONDS = 5.0
+
 #: Answers to control frames written while the peer reads nothing; one more ends the connection.
 UNREAD_CONTROL_FRAMES_MAX = 1_000
 
@@ -58,15 +61,15 @@ class Limits:
     ``pending_bytes_max``: what waits for a reader: of one connection before calls on it are
     refused (REFUSED_STREAM), of one stream before ``send`` raises RESOURCE_EXHAUSTED.
     ``drain_bytes_low``: ``drain()`` returns when fewer wait.
-    ``pings_burst``, ``pings_per_second``: PING, SETTINGS and empty DATA frames that no answer
+    ``pings_burst``, ``pings_per_second``: PING, SETTINGS and empty DATA frames that no DATA
     of ours explains; more end the connection with ENHANCE_YOUR_CALM.
-    ``resets_burst``, ``resets_per_second``: streams cancelled by the client; as above.
+    ``resets_burst``, ``resets_per_second``: streams that a client cancels or breaks; as above.
     ``connections_max``: connections of one server; one more is closed at once.
     ``preface_seconds``: a connection that has not said what it speaks by then is closed.
     """
 
     message_bytes_max: int = 2 * MIB
-    header_list_bytes_max: int = 32 * KIB
+    header_list_bytes_max: int = 16 * KIB
     streams_max: int = 4_096
     stream_window_bytes: int = 1 * MIB
     connection_window_bytes: int = 4 * MIB

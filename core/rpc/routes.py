@@ -4,6 +4,7 @@ The result depends on the fields alone, so it is worked out once for all request
 same ones; the fields that differ from call to call (the timeout) are left out before.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ _CONNECTION_FIELDS = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
 _PSEUDO_FIELDS = frozenset((b":method", b":path", b":scheme", b":authority"))
+
+#: What the name of a field may be: a token of HTTP in lower case (RFC 9113, 8.2.1).
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+\Z")
 
 _CONTENT_TYPE = b"application/grpc"
 
@@ -135,7 +139,7 @@ def _check(fields: tuple[Field, ...]) -> dict[bytes, bytes]:
 
 
 def _check_plain(name: bytes, value: bytes) -> None:
-    if not name or name != name.lower() or name in _CONNECTION_FIELDS:
+    if not _NAME.match(name) or name in _CONNECTION_FIELDS:
         raise _malformed(f"field {_text(name)} is not allowed")
     if name == b"te" and value != b"trailers":
         raise _malformed("te is not trailers")

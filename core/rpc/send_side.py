@@ -35,6 +35,7 @@ class SendSide(ABC):
 
     __slots__ = (
         "_control_frames",
+        "_ends",
         "_paused",
         "blocked",
         "closed",
@@ -67,19 +68,22 @@ class SendSide(ABC):
         self.table_update = b""
         self._paused = False
         self._control_frames = 0
+        self._ends: dict[Stream, None] = {}
 
     def write(self, data: bytes) -> None:
         """Add a finished frame to the output, outside flow control."""
-        if self.closed:
-            return
-        self.output.append(data)
+        if not self.closed:
+            self.output.append(data)
+            self.announce()
+
+    def write_control(self, data: bytes) -> None:
+        """Add an answer that the peer can provoke at will, bounded while it does not read."""
         if self._paused:
             self._control_frames += 1
             if self._control_frames > UNREAD_CONTROL_FRAMES_MAX:
-                # A peer that makes us answer and never reads: nothing more can be told to it.
-                self.abort("the peer does not read")
+                self.abort("the other side asks and does not read")
                 return
-        self.announce()
+        self.write(data)
 
     def announce(self) -> None:
         """Tell the owner of the transport that there is output, once."""
@@ -141,6 +145,11 @@ class SendSide(ABC):
         """Send *ending*, a whole frame with END_STREAM, behind all that the outbox holds."""
         if stream.outbox:
             stream.ending = ending
+        elif self._paused:
+            # No window bounds what ends streams: while the peer does not read they stay open,
+            # and the limit on open streams bounds them.
+            stream.ending = ending
+            self._ends[stream] = None
         else:
             self.write_ending(stream, ending)
 
@@ -202,6 +211,7 @@ class SendSide(ABC):
     def discard_outbox(self, stream: Stream) -> None:
         """Drop what *stream* has queued."""
         self.blocked.pop(stream, None)
+        self._ends.pop(stream, None)
         self.pending_bytes -= stream.pending_bytes
         stream.pending_bytes = 0
         stream.outbox = None
@@ -220,8 +230,17 @@ class SendSide(ABC):
         """Hear that the output was written: there is room for more unless writing is paused."""
         if not self._paused:
             self.room = OUTPUT_BYTES_MAX
+            if self._ends:
+                self._write_ends()
             if self.blocked:
                 self.unblock()
+
+    def _write_ends(self) -> None:
+        ends, self._ends = self._ends, {}
+        for stream in ends:
+            ending, stream.ending = stream.ending, None
+            assert ending is not None
+            self.write_ending(stream, ending)
 
     def pause(self) -> None:
         """Hear that the transport is full."""

@@ -24,8 +24,8 @@ __all__ = ["Server", "ServerStream", "StreamHandler", "UnaryCall", "UnaryHandler
 #: Connections that wait to be accepted.
 _BACKLOG: Final = 512
 
-#: How long the last words of a closing server may take to leave.
-_LAST_WORDS_SECONDS: Final = 0.5
+#: How long the answers to the calls that a closing server ends may take to leave.
+_LAST_ANSWERS_SECONDS: Final = 0.5
 
 
 class Server:
@@ -123,7 +123,7 @@ class Server:
         await self._all_left(grace_seconds)
         for wire in list(self._wires):
             wire.stop()
-        await self._all_left(_LAST_WORDS_SECONDS)
+        await self._all_left(_LAST_ANSWERS_SECONDS)
         for wire in list(self._wires):
             wire.abort()
         tasks = list(self.service.tasks)

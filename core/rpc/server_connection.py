@@ -86,6 +86,11 @@ class ServerConnection(Connection):
         """Run *work* for a call of *method*."""
         return self._service.spawn(work, "rpc " + method.decode("utf-8", "replace"))
 
+    @property
+    def last_taken_id(self) -> int:
+        """The last stream of the peer that was looked at, as GOAWAY tells."""
+        return self.last_stream_id
+
     def on_headers(self, stream_id: int, block: bytes, *, end_stream: bool) -> None:
         """Open a call, or take a caller's trailers."""
         known = self._heads.get(block)
@@ -100,7 +105,7 @@ class ServerConnection(Connection):
             or self.pending_bytes > self.limits.pending_bytes_max
         ):
             # The caller may try again elsewhere, or later: nothing was done (RFC 9113, 8.7).
-            self.write(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
+            self.write_control(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
         elif head.unary is not None:
             call = UnaryCall(self, stream_id, head)
             self._open(call, timeout, end_stream=end_stream)
@@ -135,11 +140,12 @@ class ServerConnection(Connection):
 
     def _refuse(self, stream_id: int, head: RequestHead, *, end_stream: bool) -> None:
         if head.refusal is None:
-            self.write(frames.rst_stream(stream_id, ErrorCode.PROTOCOL_ERROR))
+            self.on_peer_reset()
+            self.write_control(frames.rst_stream(stream_id, ErrorCode.PROTOCOL_ERROR))
             return
         self.write_headers(frames.headers(stream_id, head.refusal, end_stream=True))
         if not end_stream:
-            self.write(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
+            self.write_control(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
 
     def _on_trailers(self, stream_id: int, *, end_stream: bool) -> None:
         if not stream_id & 1:
@@ -161,8 +167,13 @@ class ServerConnection(Connection):
             self.write(frames.rst_stream(stream.stream_id, ErrorCode.NO_ERROR))
         self.forget(stream)
 
+    def reset(self, stream: Stream, error: ErrorCode, reason: str) -> None:
+        """End *stream* with RST_STREAM: counted like a reset of the client, which caused it."""
+        self.on_peer_reset()
+        super().reset(stream, error, reason)
+
     def on_peer_reset(self) -> None:
-        """Bound how fast a client opens calls only to cancel them."""
+        """Bound how fast a client opens calls only to cancel or break them."""
         if not self._resets.take():
             raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "too many cancelled streams")
 

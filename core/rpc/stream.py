@@ -83,6 +83,8 @@ class Stream(ABC):
             return
         if flow_bytes:
             self._take(payload, flow_bytes)
+        elif not end:
+            self.connection.count_control("empty_frames")
         if not end or self.stream_id not in self.connection.streams:
             return
         if self.inbound is not None and not self.inbound.reader.empty:

@@ -7,7 +7,7 @@ makes many small answers cheap.
 import asyncio
 
 from c101.core.rpc.connection import Connection
-from c101.core.rpc.limits import WRITE_BUFFER_BYTES_MAX
+from c101.core.rpc.limits import LAST_WORDS_SECONDS, WRITE_BUFFER_BYTES_MAX
 
 
 class Wire(asyncio.Protocol):
@@ -21,6 +21,7 @@ class Wire(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.connection: Connection | None = None
         self._loop = asyncio.get_running_loop()
+        self._closing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start on *transport*."""
@@ -54,10 +55,11 @@ class Wire(asyncio.Protocol):
             connection.flushed()
 
     def _close(self, *, clean: bool) -> None:
-        """Close the transport: *clean* waits for what was written to leave."""
+        """Close the transport, once: *clean* lets what was written leave, for a while."""
         transport = self.transport
-        if transport is None:
+        if transport is None or self._closing is not None:
             return
+        self._closing = self._loop.call_later(LAST_WORDS_SECONDS, transport.abort)
         if clean:
             transport.close()
         else:
@@ -70,6 +72,8 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the connection that its transport is gone."""
         self.transport = None
+        if self._closing is not None:
+            self._closing.cancel()
         if self.connection is not None and not self.connection.closed:
             self.connection.lose(str(exc) if exc else "closed by the other side")
 
