@@ -24,9 +24,9 @@ def wrap(text: str, width: int, lines_max: int) -> list[str]:
 def _break(line: str, rest: str) -> tuple[str, str]:
     """Move the end of *line*, a head of *rest*, back to a space if there is one to go back to."""
     following = rest[len(line) :]
-    if following.startswith(" "):
-        return line, following.lstrip(" ")
-    space = line.rstrip(" ").rfind(" ")
-    if line.endswith(" ") or space <= 0:
-        return line.rstrip(" ") or line, following
-    return line[:space].rstrip(" ") or line, rest[space + 1 :]
+    if line.endswith(" ") or following.startswith(" "):
+        return line.rstrip(" ") or line, following.lstrip(" ")
+    space = line.rfind(" ")
+    if not line[: max(0, space)].strip(" "):
+        return line, following
+    return line[:space].rstrip(" "), rest[space + 1 :]
