@@ -9,9 +9,9 @@ are, writes are not. All attempts share one deadline; a repeatable one gives an 
 not answer only its share of it, so that one silent server does not use up the time of all.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -29,15 +29,15 @@ from c101.core.errors import (
 from c101.core.etcd.backoff import Backoff
 from c101.core.etcd.errors import UnavailableError, from_rpc
 from c101.core.rpc.channel import Channel, ClientStream, Dialer
-from c101.core.rpc.limits import MIB, Limits
+from c101.core.rpc.client_call import NotProcessedError
 from c101.core.rpc.status import CallLostError, RpcError
-
-#: A longer answer is refused; large ranges are read in pages.
-ANSWER_BYTES_MAX = 32 * MIB
 
 #: A link with open calls that says nothing for so long is asked whether it is alive. etcd refuses
 #: clients that ask more often than every 5 s.
 KEEPALIVE_SECONDS = 10.0
+
+#: An attempt to connect goes on for so long, for whoever comes to wait for it.
+CONNECT_SECONDS_MAX = 20.0
 
 #: The least time an attempt is given, however many endpoints share the deadline.
 ATTEMPT_SECONDS_MIN = 0.25
@@ -52,13 +52,44 @@ _M = TypeVar("_M", bound=Message)
 Send = Callable[["Endpoint", float], Awaitable[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One server: its place in the order, its name for messages, and the channel to it."""
 
-    index: int
-    name: str
-    channel: Channel
+    def __init__(self, index: int, dialer: Dialer) -> None:
+        self.index = index
+        self.name = dialer.name
+        self.channel = Channel(dialer, keepalive_seconds=KEEPALIVE_SECONDS)
+        self._connecting: asyncio.Task[float] | None = None
+
+    async def connect(self, timeout_seconds: float) -> None:
+        """Have a link that answers; one that stands is taken as it is.
+
+        All who wait share one attempt. Raises LinkError: there is no link, within the time given.
+        """
+        if self.channel.connected:
+            return
+        if self._connecting is None:
+            attempt = self.channel.ping(CONNECT_SECONDS_MAX)
+            self._connecting = asyncio.create_task(attempt, name=f"connect {self.name}")
+            self._connecting.add_done_callback(self._connected)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await asyncio.shield(self._connecting)
+        except (TimeoutError, DeadlineExceededError) as exc:
+            raise LinkError(f"{self.name} did not answer within {timeout_seconds:.1f} s") from exc
+
+    async def close(self) -> None:
+        """Close the channel, and give up connecting."""
+        await self.channel.close()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+
+    def _connected(self, attempt: asyncio.Task[float]) -> None:
+        self._connecting = None
+        # Read here too, lest a failure that nobody waits for any more be reported as unread.
+        if not attempt.cancelled():
+            attempt.exception()
 
 
 class Endpoints:
@@ -66,16 +97,8 @@ class Endpoints:
 
     def __init__(self, dialers: Sequence[Dialer], *, clock: Clock) -> None:
         assert dialers, "a client needs an endpoint"
-        limits = Limits(message_bytes_max=ANSWER_BYTES_MAX, held_bytes_max=4 * ANSWER_BYTES_MAX)
         self._clock = clock
-        self._all = [
-            Endpoint(
-                index,
-                dialer.name,
-                Channel(dialer, keepalive_seconds=KEEPALIVE_SECONDS, limits=limits),
-            )
-            for index, dialer in enumerate(dialers)
-        ]
+        self._all = [Endpoint(index, dialer) for index, dialer in enumerate(dialers)]
         self._index = 0
         self._closed = False
 
@@ -101,7 +124,7 @@ class Endpoints:
         """Close every channel. What is under way, and all that follows, fails with LinkError."""
         self._closed = True
         for endpoint in self._all:
-            await endpoint.channel.close()
+            await endpoint.close()
 
     async def call(
         self,
@@ -182,13 +205,13 @@ class _Attempts:
             try:
                 # Whatever fails before there is a link, nothing was asked.
                 self._connecting = True
-                await connect(endpoint, self._share())
+                await endpoint.connect(self._share())
                 self._connecting = False
                 seconds = self._share() if self._repeatable else self._left()
                 return await send(endpoint, seconds)
             except RpcError as exc:
                 failure = from_rpc(exc, revision=revision)
-                if not self._may_repeat(failure):
+                if not (isinstance(exc, NotProcessedError) or self._may_repeat(failure)):
                     raise failure from exc
             except (LinkError, DeadlineExceededError) as exc:
                 failure = exc
@@ -231,20 +254,6 @@ class _Attempts:
     def _share(self) -> float:
         share = max(self._timeout_seconds / len(self._endpoints), ATTEMPT_SECONDS_MIN)
         return max(min(share, self._left()), 0.001)
-
-
-async def connect(endpoint: Endpoint, timeout_seconds: float) -> None:
-    """Have a link to *endpoint* that answers; one that stands is taken as it is.
-
-    Raises LinkError: there is none, within the time given.
-    """
-    if endpoint.channel.connected:
-        return
-    try:
-        await endpoint.channel.ping(timeout_seconds)
-    except DeadlineExceededError as exc:
-        silence = f"{endpoint.name} did not answer within {timeout_seconds:.1f} s"
-        raise LinkError(silence) from exc
 
 
 def decode(kind: type[_M], raw: bytes) -> _M:

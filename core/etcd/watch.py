@@ -20,7 +20,7 @@ from typing import Self, TypedDict
 
 from c101.core.errors import AuthError, C101Error, DeadlineExceededError, HostKeyError, LinkError
 from c101.core.etcd.backoff import Backoff
-from c101.core.etcd.endpoints import Endpoint, Endpoints, connect, decode
+from c101.core.etcd.endpoints import Endpoint, Endpoints, decode
 from c101.core.etcd.errors import (
     COMPACTED_TEXT,
     CompactedError,
@@ -183,7 +183,7 @@ class Watch:
     async def _open(self) -> None:
         """Open a stream and establish the watch on it. Leaves nothing behind when it fails."""
         endpoint = self._endpoint = self._endpoints.current
-        await connect(endpoint, self._timeout_seconds)
+        await endpoint.connect(self._timeout_seconds)
         try:
             async with asyncio.timeout(self._timeout_seconds), AsyncExitStack() as stack:
                 stream = await stack.enter_async_context(self._endpoints.stream(endpoint, WATCH))

@@ -90,7 +90,7 @@ class Mirror:
 
     @property
     def heard_at(self) -> float:
-        """Until when the state is known to hold, on the monotonic clock: its age counts from here."""
+        """Until when the state is known to hold, on the monotonic clock."""
         return self._clock.monotonic() if self._connected else self._heard_at
 
     async def next_change(self, after_revision: int) -> ClusterState:

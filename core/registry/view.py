@@ -155,11 +155,11 @@ class _Draft:
         self._put_unit(name, after)
 
     def _put_unit(self, name: str, parts: UnitParts) -> None:
-        missing = f"units/{name}/file"
-        if parts.text is not None or "file" in parts.damaged or parts == _NO_PARTS:
-            self._damaged.drop(missing)
-        else:
-            self._damaged.put(missing, "$: missing")
+        file = f"units/{name}/file"
+        if parts.text is not None or parts == _NO_PARTS:
+            self._damaged.drop(file)
+        elif "file" not in parts.damaged:
+            self._damaged.put(file, "$: missing")
         unit = _assemble(name, parts)
         if unit is not None:
             self._units.put(name, unit)

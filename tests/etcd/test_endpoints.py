@@ -1,0 +1,154 @@
+"""Several endpoints: failover, and what may be asked twice."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from c101.core.errors import DeadlineExceededError, LinkError, LinkLostError
+from c101.core.etcd.client import Client
+from tests.etcd.conftest import client_of
+from tests.etcd.relay import relay_to
+from tests.processes import KVProcess
+
+NOBODY = KVProcess(Path("/nowhere"))
+
+
+async def test_reads_and_writes_go_to_the_endpoint_that_lives(
+    server: KVProcess, prefix: str
+) -> None:
+    async with client_of(NOBODY, server) as client:
+        await client.put(prefix, "1")
+        assert await client.get(prefix) is not None
+        async with client.watch(prefix) as watch:
+            await client.put(prefix, "2")
+            batch = await anext(watch)
+        async with client.held_lease(2) as lease:
+            assert not lease.lost.is_set()
+    assert batch.events[0].kv.value == b"2"
+
+
+async def test_an_endpoint_that_is_silent_costs_its_share_of_the_time_once(
+    server: KVProcess, prefix: str
+) -> None:
+    async with relay_to(server.port) as silent:
+        silent.silence()
+        async with client_of(silent, server, timeout_seconds=1) as client:
+            before = time.monotonic()
+            await client.put(prefix, "1")
+            first = time.monotonic() - before
+            await client.put(prefix, "2")
+            assert 0.4 < first < 0.9
+            assert time.monotonic() - before - first < 0.3
+
+
+async def test_a_read_is_asked_again_when_its_link_is_lost(server: KVProcess, prefix: str) -> None:
+    async with relay_to(server.port) as relay, client_of(relay) as client:
+        await client.put(prefix, "1")
+        relay.silence()
+        reading = asyncio.create_task(client.get(prefix))
+        await asyncio.sleep(0.05)
+        relay.cut()
+        await asyncio.sleep(0.05)
+        relay.mend()
+        found = await reading
+        assert found is not None
+        assert found.value == b"1"
+
+
+async def test_a_write_that_may_have_been_done_is_not_asked_again(
+    server: KVProcess, client: Client, prefix: str
+) -> None:
+    async with relay_to(server.port) as relay, client_of(relay, server) as far:
+        await far.get(prefix)
+        relay.silence()
+        writing = asyncio.create_task(far.put(prefix, "1"))
+        await asyncio.sleep(0.05)
+        relay.cut()
+        with pytest.raises(LinkLostError, match="may have been carried out"):
+            await writing
+        assert await client.get(prefix) is None
+
+
+async def test_a_write_that_was_not_sent_is_asked_again(server: KVProcess, prefix: str) -> None:
+    async with relay_to(server.port) as relay, client_of(relay) as client:
+        relay.cut()
+        writing = asyncio.create_task(client.put(prefix, "1"))
+        await asyncio.sleep(0.1)
+        assert not writing.done()
+        relay.mend()
+        await writing
+
+
+async def test_a_link_that_was_lost_between_requests_is_made_anew_for_a_write(
+    server: KVProcess, prefix: str
+) -> None:
+    async with relay_to(server.port) as relay, client_of(relay) as client:
+        for value in range(5):
+            await client.put(prefix, str(value))
+            relay.cut()
+            relay.mend()
+            await asyncio.sleep(0.05)
+        assert relay.accepted == 5
+
+
+async def test_a_write_that_nobody_answers_ends_at_its_deadline(
+    server: KVProcess, prefix: str
+) -> None:
+    async with relay_to(server.port) as relay, client_of(relay, timeout_seconds=0.3) as client:
+        await client.get(prefix)
+        relay.silence()
+        before = time.monotonic()
+        with pytest.raises(DeadlineExceededError):
+            await client.put(prefix, "1")
+        assert 0.25 < time.monotonic() - before < 0.6
+
+
+async def test_no_endpoint_at_all_is_a_link_error_in_time() -> None:
+    other = KVProcess(Path("/nowhere"))
+    async with client_of(NOBODY, other, timeout_seconds=0.4) as client:
+        before = time.monotonic()
+        with pytest.raises(LinkError, match="cannot reach"):
+            await client.get("k")
+        with pytest.raises(LinkError):
+            await client.put("k", "v")
+        assert time.monotonic() - before < 1.2
+
+
+async def test_a_silent_server_that_was_never_reached_is_a_link_error(
+    server: KVProcess,
+) -> None:
+    async with relay_to(server.port) as relay, client_of(relay, timeout_seconds=0.3) as client:
+        relay.silence()
+        with pytest.raises(LinkError, match="did not answer"):
+            await client.put("k", "v")
+
+
+async def test_many_requests_at_once_share_one_link(server: KVProcess, prefix: str) -> None:
+    async with relay_to(server.port) as relay, client_of(relay) as client:
+        await asyncio.gather(*(client.put(f"{prefix}{n}", str(n)) for n in range(200)))
+        found = await client.get_prefix(prefix)
+        assert found.count == 200
+        assert relay.accepted == 1
+
+
+async def test_cancelling_a_request_leaves_the_client_usable(
+    server: KVProcess, prefix: str
+) -> None:
+    async with client_of(server) as client:
+        for delay in (0, 0.0005, 0.001, 0.002):
+            task = asyncio.create_task(client.put(prefix, "x"))
+            await asyncio.sleep(delay)
+            task.cancel()
+            await asyncio.wait({task})
+        await client.put(prefix, "y")
+
+
+async def test_a_closed_client_refuses_at_once(server: KVProcess) -> None:
+    client = client_of(server)
+    await client.close()
+    before = time.monotonic()
+    with pytest.raises(LinkError, match="closed"):
+        await client.get("k")
+    assert time.monotonic() - before < 0.1
