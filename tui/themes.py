@@ -14,7 +14,7 @@ Every one of them is readable as text (contrast 4.5 to 1 or better, WCAG AA) on 
 raised surface and under the cursor; a test computes it.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 from textual.app import App
 from textual.theme import Theme
@@ -97,7 +97,10 @@ LIGHT: Final = Theme(
 THEMES: Final = (DARK, LIGHT)
 
 
-def register_themes(app: App[object]) -> None:
+_Returned = TypeVar("_Returned")
+
+
+def register_themes(app: App[_Returned]) -> None:
     """Make our themes known to *app* and wear the first."""
     for theme in THEMES:
         app.register_theme(theme)

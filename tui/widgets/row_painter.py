@@ -163,5 +163,5 @@ class RowPainter(LineView):
         title = column.title
         if self._sort is not None and self._sort[0] == column.key:
             arrow = "▼" if self._sort[1] else "▲"
-            title = fit(title, min(len(title), placed.width - 1), "left", "end") + arrow
+            title = title[: placed.width - 1] + arrow
         return fit(title, placed.width, column.align, "end")
