@@ -51,7 +51,9 @@ class LineView(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{name}" for name in (*_MEANINGS, *_OVERLAYS)}
 
     # $success, $primary, $warning and $error are read as the meanings good, busy, warn and bad:
-    # any Textual theme gives usable colours, ours gives the right ones.
+    # any Textual theme gives usable colours, ours gives the right ones. What is broken is bold too,
+    # for its colour is the darkest where there are only greys. A terminal's own sixteen colours
+    # have no shades for the rest.
     DEFAULT_CSS = """
     LineView {
         width: 1fr;
@@ -66,7 +68,7 @@ class LineView(ScrollView, can_focus=True):
         & > .line--good { color: $success; }
         & > .line--busy { color: $primary; }
         & > .line--warn { color: $warning; }
-        & > .line--bad { color: $error; }
+        & > .line--bad { color: $error; text-style: bold; }
         & > .line--dim { color: $text-disabled; }
         & > .line--muted { color: $text-muted; }
         & > .line--accent { color: $accent; }
@@ -80,6 +82,16 @@ class LineView(ScrollView, can_focus=True):
         & > .line--match { text-style: underline; color: $accent; }
         & > .line--stale { color: $text-disabled; }
         & > .line--badge { color: $background; background: $accent; }
+        &:ansi {
+            & > .line--dim { text-style: dim; }
+            & > .line--muted { text-style: dim; }
+            & > .line--note { text-style: none; }
+            & > .line--stale { text-style: dim; }
+            & > .line--cursor { text-style: reverse; }
+            & > .line--flash { text-style: reverse; }
+            & > .line--flash-fading { text-style: bold; }
+            & > .line--badge { text-style: reverse; }
+        }
     }
     """
 
@@ -115,6 +127,11 @@ class LineView(ScrollView, can_focus=True):
         self.set_reactive(ScrollView.virtual_size, size)
         self.vertical_scrollbar.window_virtual_size = rows
         self.scroll_y = self.validate_scroll_y(self.scroll_y)
+
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:  # noqa: FBT001 - Textual's
+        """Let a scrollbar that appears stand where the rows already are."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
 
     def _scroll_to_row(self, row: int) -> None:
         """Bring *row* to the top, as far as there are rows to fill the rest."""

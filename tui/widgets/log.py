@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from c101.core.clock import Clock, SystemClock
+from c101.tui.render.humanise import count
 from c101.tui.store.log_ring import LINES_MAX, HeightIndex, LineFilter, LogLine, LogRing
 from c101.tui.widgets.line_view import LineView
 from c101.tui.widgets.log_painter import LinePainter
@@ -195,8 +196,8 @@ class VirtualLog(LineView):
         if self._heights is None:
             return left
         ring, paint = self._lines, self._paint
-        count = ring.view_count
-        fresh = range(max(0, count - joined), count)
+        in_view = ring.view_count
+        fresh = range(max(0, in_view - joined), in_view)
         self._heights.append(paint.height(ring.line_at(at), self._width) for at in fresh)
         # Of more lines than the ring holds, some came and went within one flush.
         return self._heights.drop(left - (joined - len(fresh)))
@@ -352,7 +353,7 @@ class VirtualLog(LineView):
         return Strip.join([strip.crop(0, start), middle, strip.crop(end)])
 
     def _badge(self) -> str:
-        return "" if self._following or not self._new else f" ▼ {self._new:,} new "
+        return "" if self._following or not self._new else f" ▼ {count(self._new)} new "
 
     def _badge_strip(self, badge: str) -> Strip:
         return Strip.blank(0) if not badge else self._paint.badge(badge)

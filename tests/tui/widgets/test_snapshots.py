@@ -86,6 +86,7 @@ class Wall(App[None]):
 
 
 async def settle(pilot: Pilot[None]) -> None:
+    await pilot.pause()
     for log in pilot.app.query(VirtualLog):
         log.flush()
     await pilot.press("down", "down", "space")
@@ -108,6 +109,7 @@ def test_a_table_sorted_filtered_marked_and_changing(snap_compare: SnapCompare) 
     table = table_of(units(40))
 
     async def act(pilot: Pilot[None]) -> None:
+        await pilot.pause()
         table.set_sort("unit", descending=True)
         table.highlight = "web@1"
         table.marks = {"web@3.service", "web@5.service"}
@@ -128,6 +130,7 @@ def test_a_log_held_still_counts_what_is_new(snap_compare: SnapCompare) -> None:
     log = VirtualLog()
 
     async def act(pilot: Pilot[None]) -> None:
+        await pilot.pause()
         log.append(log_lines(0, 60))
         log.flush()
         log.highlight = "items/4"
