@@ -1,0 +1,192 @@
+"""c101-core: the composition root of the KV and of the engine, two processes.
+
+Heavy imports stay inside the subcommands: ``--stdio`` is started for every connection over SSH.
+"""
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from c101.core.errors import C101Error, ConfigError
+
+if TYPE_CHECKING:
+    import asyncio
+
+_LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
+_CHUNK_BYTES = 65_536
+_PORT_DEFAULT = 2379
+
+
+@click.group(invoke_without_command=True)
+@click.option("--stdio", metavar="ROLE", help="Relay standard input and output to ROLE's socket.")
+@click.option("--socket-dir", type=click.Path(path_type=Path), help="Where the sockets are.")
+@click.pass_context
+def cli(context: click.Context, stdio: str | None, socket_dir: Path | None) -> None:
+    """The KV and the scheduler of a c101 cluster."""
+    if stdio is not None:
+        relay((socket_dir or _socket_directory()) / f"kv-{_role(stdio)}.sock")
+    elif context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        context.exit(2)
+
+
+@cli.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--listen", multiple=True, metavar="URL", help="http://ADDRESS:PORT, loopback only.")
+@click.option("--socket-dir", type=click.Path(path_type=Path), metavar="DIR")
+def kv(data_dir: Path, listen: Sequence[str], socket_dir: Path | None) -> None:
+    """Serve the KV: etcd's v3 API on the data in DIR."""
+    addresses = [parse_listen(url) for url in listen]
+    if not addresses and socket_dir is None:
+        raise ConfigError("nothing to listen on", hint="give --listen URL or --socket-dir DIR")
+    import uvloop  # noqa: PLC0415
+
+    from c101.core import log  # noqa: PLC0415
+
+    log.configure(level=os.environ.get("C101_LOG_LEVEL", "info"))
+    if socket_dir is not None:
+        socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sys.exit(uvloop.run(_serve_kv(data_dir, addresses, socket_dir)))
+
+
+async def _serve_kv(
+    data_dir: Path, addresses: Sequence[tuple[str, int]], socket_dir: Path | None
+) -> int:
+    import asyncio  # noqa: PLC0415
+    import logging  # noqa: PLC0415
+    import signal  # noqa: PLC0415
+
+    from c101.core.clock import SystemClock  # noqa: PLC0415
+    from c101.core.kvserver.server import (  # noqa: PLC0415
+        ADMIN_SOCKET,
+        KvServer,
+        tune_garbage_collection,
+    )
+    from c101.core.notify import notify  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with KvServer(data_dir, SystemClock()) as server:
+        for host, port in addresses:
+            await server.listen_tcp(host, port)
+        if socket_dir is not None:
+            await server.listen_unix(socket_dir / ADMIN_SOCKET)
+        tune_garbage_collection()
+        for url in server.urls:
+            logging.getLogger(__name__).info("serving the KV", extra={"url": url})
+        notify("READY=1")
+        lifeline = _hold_lifeline(loop)
+        await stop.wait()
+        if lifeline is not None:
+            lifeline.cancel()
+        notify("STOPPING=1")
+    return 0
+
+
+def _hold_lifeline(loop: "asyncio.AbstractEventLoop") -> "asyncio.Task[None] | None":
+    """End this process at once when its supervisor, if it has one, is gone."""
+    from c101.core.lifeline import ENVIRONMENT_VARIABLE, watch_lifeline  # noqa: PLC0415
+
+    path = os.environ.get(ENVIRONMENT_VARIABLE)
+    if not path:
+        return None
+
+    async def hold() -> None:
+        try:
+            await watch_lifeline(path)
+        except ConfigError as exc:
+            click.echo(f"c101-core: {exc}", err=True)
+        # At once: a supervisor that is gone may have been the power that was cut.
+        os._exit(1)
+
+    return loop.create_task(hold(), name="lifeline")
+
+
+def parse_listen(url: str) -> tuple[str, int]:
+    """Return host and port of *url*; raise ConfigError unless it is ``http://`` on loopback."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError as exc:
+        raise ConfigError(f"--listen {url}: {exc}") from exc
+    host = parts.hostname
+    if parts.scheme != "http" or not host or parts.path not in ("", "/"):
+        raise ConfigError(f"--listen {url}: not of the form http://ADDRESS:PORT")
+    if host not in _LOOPBACK:
+        raise ConfigError(
+            f"--listen {url}: plain TCP is served on loopback only",
+            hint="reach the KV over SSH instead: ssh://USER@HOST/kv-admin",
+        )
+    return host, _PORT_DEFAULT if port is None else port
+
+
+def _socket_directory() -> Path:
+    """Return where the sockets of this user's core are."""
+    if os.geteuid() == 0:
+        return Path("/run/c101")
+    return Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}")) / "c101"
+
+
+def _role(role: str) -> str:
+    if not role.replace("-", "").isalnum():
+        raise ConfigError(f"--stdio {role!r}: not a role")
+    return role
+
+
+def relay(path: Path) -> None:
+    """Copy standard input to the unix socket *path* and back until the socket ends.
+
+    Raises ConfigError when nobody listens there.
+    """
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        link.connect(str(path))
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror}") from exc
+
+    def send() -> None:
+        try:
+            while data := os.read(sys.stdin.fileno(), _CHUNK_BYTES):
+                link.sendall(data)
+            link.shutdown(socket.SHUT_WR)
+        except OSError:
+            # The socket is gone; the other direction sees it too and ends the process.
+            return
+
+    # Each direction blocks on its own, so neither can hold up the other.
+    threading.Thread(target=send, daemon=True).start()
+    try:
+        while data := link.recv(_CHUNK_BYTES):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(sys.stdout.fileno(), view) :]
+    except OSError:
+        return
+
+
+def main() -> None:
+    """Run c101-core; an error is one line on standard error."""
+    try:
+        cli.main(prog_name="c101-core", standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except click.Abort:
+        sys.exit(1)
+    except C101Error as exc:
+        hint = f" ({exc.hint})" if exc.hint else ""
+        click.echo(f"c101-core: {exc}{hint}", err=True)
+        sys.exit(exc.exit_status)
+
+
+if __name__ == "__main__":
+    main()

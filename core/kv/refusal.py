@@ -1,0 +1,39 @@
+"""What etcd answers when it refuses: codes and texts are part of the API, clients match on them."""
+
+from c101.core.rpc.status import Code, RpcError
+
+Refusal = tuple[Code, str]
+
+KEY_NOT_PROVIDED = (Code.INVALID_ARGUMENT, "etcdserver: key is not provided")
+KEY_NOT_FOUND = (Code.INVALID_ARGUMENT, "etcdserver: key not found")
+VALUE_PROVIDED = (Code.INVALID_ARGUMENT, "etcdserver: value is provided")
+LEASE_PROVIDED = (Code.INVALID_ARGUMENT, "etcdserver: lease is provided")
+TOO_MANY_OPERATIONS = (
+    Code.INVALID_ARGUMENT,
+    "etcdserver: too many operations in txn request",
+)
+DUPLICATE_KEY = (Code.INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request")
+INVALID_SORT_OPTION = (Code.INVALID_ARGUMENT, "etcdserver: invalid sort option")
+REQUEST_TOO_LARGE = (Code.INVALID_ARGUMENT, "etcdserver: request is too large")
+COMPACTED = (Code.OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")
+FUTURE_REVISION = (
+    Code.OUT_OF_RANGE,
+    "etcdserver: mvcc: required revision is a future revision",
+)
+NO_SPACE = (Code.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")
+TOO_MANY_REQUESTS = (Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests")
+LEASE_NOT_FOUND = (Code.NOT_FOUND, "etcdserver: requested lease not found")
+LEASE_EXISTS = (Code.FAILED_PRECONDITION, "etcdserver: lease already exists")
+LEASE_TTL_TOO_LARGE = (Code.OUT_OF_RANGE, "etcdserver: too large lease TTL")
+STOPPED = (Code.UNAVAILABLE, "etcdserver: server stopped")
+#: Ours (etcd panics when its disk fails): whether the write survived is unknown.
+STORAGE_FAILED = (Code.UNAVAILABLE, "etcdserver: storage failed, the store is read-only")
+#: The texts that a watch carries in cancel_reason.
+WATCH_EMPTY_RANGE = "mvcc: watcher range is empty"
+WATCH_DUPLICATE_ID = "mvcc: duplicate watch ID provided on the WatchStream"
+
+
+def refuse(refusal: Refusal) -> RpcError:
+    """Return the error to raise for *refusal*."""
+    code, text = refusal
+    return RpcError(code, text)

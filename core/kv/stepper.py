@@ -1,0 +1,71 @@
+"""Long reads between other work: each takes a few milliseconds, then everybody else has a turn."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Generator
+
+from c101.core.kv import refusal
+from c101.core.kv.refusal import refuse
+from c101.core.rpc.status import RpcError
+
+Steps = Generator[None, None, bytes]
+#: Called with the result, or with the error that ended it.
+Finished = Callable[[bytes | RpcError], None]
+
+#: Long reads going on at once; one more is refused.
+RUNNING_MAX = 1_000
+
+
+class Stepper:
+    """Runs generators that yield where they can be interrupted, and return bytes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._running: deque[tuple[Steps, Finished, Callable[[], bool]]] = deque()
+        self._scheduled = False
+
+    def run(self, steps: Steps, finished: Finished, cancelled: Callable[[], bool]) -> None:
+        """Take the first step at once, the others in turns; stop early when *cancelled* says so.
+
+        Raises RpcError when too many are running.
+        """
+        if self._step(steps, finished):
+            return
+        if len(self._running) >= RUNNING_MAX:
+            steps.close()
+            raise refuse(refusal.TOO_MANY_REQUESTS)
+        self._running.append((steps, finished, cancelled))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            # call_soon puts this behind what is ready already.
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        steps, finished, cancelled = self._running.popleft()
+        if cancelled():
+            steps.close()
+        elif not self._step(steps, finished):
+            self._running.append((steps, finished, cancelled))
+        if self._running:
+            self._schedule()
+
+    @staticmethod
+    def _step(steps: Steps, finished: Finished) -> bool:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            finished(stop.value)
+            return True
+        except RpcError as exc:
+            finished(exc)
+            return True
+        return False
+
+    def close(self) -> None:
+        """Give up what is running."""
+        while self._running:
+            self._running.popleft()[0].close()

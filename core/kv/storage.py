@@ -1,0 +1,210 @@
+"""The SQLite file under the store: schema, identity, load, point reads.
+
+``log`` has a row for every change, under its id; ``record`` is the encoded KeyValue, NULL for a
+deletion. The key stands before the record in the row, so that a load reads no values. One
+connection writes (the writer thread's), one reads (the loop's); the reader sees commits only.
+"""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from c101.core.errors import C101Error, ConfigError
+from c101.core.kv.key_index import History
+from c101.core.kv.revision import FIRST_REVISION, NEVER_COMPACTED, TOMBSTONE, revision_of
+
+FORMAT = 1
+DATABASE_NAME = "kv.db"
+LOCK_NAME = "lock"
+PAGE_BYTES = 4096
+#: The write-ahead log is copied into the database when it has this many pages (16 MiB).
+CHECKPOINT_PAGES = 4000
+CACHE_KIB = 8000
+READ_CACHE_KIB = 2000
+#: Point reads are gathered into statements of at most this many ids.
+IDS_PER_STATEMENT = 500
+
+_SCHEMA = """
+create table if not exists log(id integer primary key, key blob not null, record blob);
+create table if not exists lease(id integer primary key, ttl integer not null);
+create table if not exists meta(name text primary key, value integer not null) without rowid;
+"""
+
+#: id, key, record (None for a deletion)
+LogRow = tuple[int, bytes, bytes | None]
+
+
+class StorageError(C101Error):
+    """The data directory cannot be used."""
+
+    code = "storage"
+
+
+class Storage:
+    """An open data directory.
+
+    Raises ConfigError when another process has it, StorageError when it is damaged or not ours.
+    """
+
+    def __init__(
+        self, directory: Path, *, random_id: Callable[[], int] = lambda: secrets.randbits(62) | 1
+    ) -> None:
+        self.path = directory / DATABASE_NAME
+        self._lock = _lock_directory(directory)
+        try:
+            self.writer = self._connect(f"pragma cache_size=-{CACHE_KIB}")
+            self._prepare(random_id)
+            self._reader = self._connect(f"pragma cache_size=-{READ_CACHE_KIB}")
+            self._reader.execute("pragma query_only=on")
+            self.meta: dict[str, int] = dict(
+                self._reader.execute("select name, value from meta").fetchall()
+            )
+        except sqlite3.Error as exc:
+            self._lock.close()
+            raise StorageError(
+                f"{self.path}: {exc}", hint="restore it from a snapshot, or start with another DIR"
+            ) from exc
+        self.cluster_id = self.meta["cluster_id"]
+        self.member_id = self.meta["member_id"]
+
+    def _connect(self, *pragmas: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        for pragma in (f"pragma page_size={PAGE_BYTES}", *pragmas):
+            connection.execute(pragma)
+        return connection
+
+    def _prepare(self, random_id: Callable[[], int]) -> None:
+        execute = self.writer.execute
+        found = execute("pragma user_version").fetchone()[0]
+        if found > FORMAT:
+            raise StorageError(f"{self.path}: format {found} was written by a later c101")
+        execute("pragma journal_mode=wal")
+        # FULL: the write-ahead log is synced at every commit, so an answer is never taken back.
+        execute("pragma synchronous=full")
+        execute(f"pragma wal_autocheckpoint={CHECKPOINT_PAGES}")
+        if found == FORMAT:
+            return
+        self.writer.executescript("begin immediate;" + _SCHEMA)
+        execute("insert or ignore into meta values('cluster_id', ?)", (random_id(),))
+        execute("insert or ignore into meta values('member_id', ?)", (random_id(),))
+        execute(f"pragma user_version={FORMAT}")
+        execute("commit")
+        _sync_directory(self.path.parent)
+
+    # ---- load ----
+
+    def load_histories(self) -> tuple[dict[bytes, History], int]:
+        """Return the history of every key, and the revision the store stands at.
+
+        Compactions count too: one may have dropped the very last changes.
+        """
+        histories: dict[bytes, History] = {}
+        last = 0
+        for change, key in self._reader.execute("select id, key from log order by id"):
+            history = histories.get(key)
+            if history is None:
+                histories[key] = change
+            elif isinstance(history, int):
+                histories[key] = array("q", (history, change))
+            else:
+                history.append(change)
+            last = change
+        revision = max(
+            FIRST_REVISION, revision_of(last), self.scheduled_compaction, self.finished_compaction
+        )
+        return histories, revision
+
+    def load_records(self, changes: list[int]) -> Iterator[tuple[int, bytes]]:
+        """Yield id and record for each of *changes*, none of which is a tombstone."""
+        execute = self._reader.execute
+        count = execute("select count(*) from log").fetchone()[0]
+        if len(changes) * 3 > count:
+            wanted = set(changes)
+            for change, record in execute("select id, record from log order by id"):
+                if change in wanted:
+                    yield change, record
+            return
+        ordered = sorted(change for change in changes if not change & TOMBSTONE)
+        for first in range(0, len(ordered), IDS_PER_STATEMENT):
+            some = ordered[first : first + IDS_PER_STATEMENT]
+            marks = ",".join("?" * len(some))
+            yield from execute(f"select id, record from log where id in ({marks})", some)  # noqa: S608
+
+    def load_leases(self) -> list[tuple[int, int]]:
+        """Return id and granted TTL in seconds of every lease."""
+        return self._reader.execute("select id, ttl from lease").fetchall()
+
+    @property
+    def scheduled_compaction(self) -> int:
+        """The revision of the last compaction that was asked for, NEVER_COMPACTED for none."""
+        return self.meta.get("scheduled_compaction", NEVER_COMPACTED)
+
+    @property
+    def finished_compaction(self) -> int:
+        """The revision of the last compaction whose deletions are all done."""
+        return self.meta.get("finished_compaction", NEVER_COMPACTED)
+
+    # ---- reads while running ----
+
+    def fetch_record(self, change: int) -> bytes | None:
+        """Return one record of the log; ``None`` when it was compacted away."""
+        row = self._reader.execute("select record from log where id = ?", (change,)).fetchone()
+        return None if row is None else row[0]
+
+    def fetch_rows(self, changes: list[int]) -> list[LogRow]:
+        """Return the rows of *changes* (at most IDS_PER_STATEMENT) that are there, oldest first."""
+        marks = ",".join("?" * len(changes))
+        return self._reader.execute(
+            f"select id, key, record from log where id in ({marks}) order by id",  # noqa: S608
+            changes,
+        ).fetchall()
+
+    def scan(self, start: int, limit: int, rows_max: int) -> list[LogRow]:
+        """Return up to *rows_max* rows from id *start* up to, not including, *limit*."""
+        return self._reader.execute(
+            "select id, key, record from log where id >= ? and id < ? order by id limit ?",
+            (start, limit, rows_max),
+        ).fetchall()
+
+    def size_bytes(self) -> tuple[int, int]:
+        """Return the size of the database, and how much of it is in use."""
+        pages = self._reader.execute("pragma page_count").fetchone()[0]
+        free = self._reader.execute("pragma freelist_count").fetchone()[0]
+        return pages * PAGE_BYTES, (pages - free) * PAGE_BYTES
+
+    def close(self) -> None:
+        """Close both connections and let go of the directory; the writer thread has ended."""
+        self._reader.close()
+        self.writer.close()
+        self._lock.close()
+
+
+def _lock_directory(directory: Path) -> TextIO:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (directory / LOCK_NAME).open("a+")
+    except OSError as exc:
+        raise StorageError(f"{directory}: {exc.strerror}") from exc
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        lock.close()
+        raise ConfigError(
+            f"{directory} is in use by another process", hint="give each KV a --data-dir of its own"
+        ) from exc
+    return lock
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,283 @@
+"""The write path: stage, commit in groups, merge, answer.
+
+``index`` is what is committed and all that reads ever see. ``staged`` lies over it: what has been
+applied and is not durable yet; only writes look there, so that each sees the ones before it. While
+one batch is being written the next collects; when the commit is done the next is handed to the
+writer at once, before the answers of the last are built.
+
+If a batch fails, everything staged is dropped and everybody who waits is told; the store is back at
+what is committed. A full disk leaves it usable; any other failure leaves it readable only, because
+nobody knows what reached the disk.
+"""
+
+import asyncio
+import logging
+
+from c101.core.clock import Clock
+from c101.core.kv import refusal
+from c101.core.kv.index import Index
+from c101.core.kv.lessor import Lessor
+from c101.core.kv.record import Change, State, make_state
+from c101.core.kv.refusal import Refusal, refuse
+from c101.core.kv.revision import CHANGES_PER_REVISION_MAX, SHIFT, TOMBSTONE
+from c101.core.kv.storage import Storage
+from c101.core.kv.tree import Interval, contains
+from c101.core.kv.watch import WatchHub
+from c101.core.kv.writer import Answer, Batch, Writer
+from c101.core.rpc.status import Code, RpcError
+
+logger = logging.getLogger(__name__)
+
+#: Writes waiting for their commit; the next one is refused as etcd does when it is this far behind.
+PENDING_ANSWERS_MAX = 50_000
+
+
+class Durable:
+    """An answer for our own tasks: ``future`` is done once the batch is, or has its error."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def reply(self, _message: bytes, /) -> None:
+        """Note that the batch is durable."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+    def fail(self, status: Code, message: str, /) -> None:
+        """Note that the batch failed."""
+        if not self.future.done():
+            self.future.set_exception(RpcError(status, message))
+
+
+class Store:
+    """Everything of one data directory, on the loop that is running."""
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self.storage = storage
+        self.clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.index = Index(storage.fetch_record)
+        self.lessor = Lessor(clock)
+        self._load()
+        self.watches = WatchHub(self.index, storage, self.compact_revision)
+        self.staged: dict[bytes, State | None] = {}
+        self._batch = Batch()
+        self._writing: Batch | None = None
+        self._scheduled = False
+        self._refusal: Refusal | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._pins: dict[int, int] = {}
+        self._writer = Writer(storage.writer, self._loop, self._done)
+
+    def _load(self) -> None:
+        storage = self.storage
+        histories, revision = storage.load_histories()
+        newest = [h if isinstance(h, int) else h[-1] for h in histories.values()]
+        living = [change for change in newest if not change & TOMBSTONE]
+        self.index.load(histories, storage.load_records(living))
+        self.index.revision = self.staged_revision = revision
+        self.compact_revision = self.staged_compaction = max(
+            storage.scheduled_compaction, storage.finished_compaction
+        )
+        self.lessor.load(storage.load_leases(), self.index.states)
+
+    @property
+    def revision(self) -> int:
+        """The committed revision."""
+        return self.index.revision
+
+    @property
+    def writable(self) -> bool:
+        """Whether writes are taken."""
+        return self._refusal is None
+
+    # ---- what writes see ----
+
+    def admit(self) -> None:
+        """Raise RpcError when writes are not taken: call it before staging anything."""
+        if self._refusal is not None:
+            raise refuse(self._refusal)
+        if len(self._batch.answers) >= PENDING_ANSWERS_MAX:
+            raise refuse(refusal.TOO_MANY_REQUESTS)
+
+    def current(self, key: bytes) -> State | None:
+        """Return the state of *key* with everything staged applied."""
+        if key in self.staged:
+            return self.staged[key]
+        return self.index.states.get(key)
+
+    def current_keys(self, span: Interval) -> list[bytes]:
+        """Return the keys in *span* with everything staged applied, in order."""
+        keys = self.index.living.within(span)
+        touched = {key: state for key, state in self.staged.items() if contains(span, key)}
+        if not touched:
+            return keys
+        found = {key for key in keys if key not in touched}
+        found.update(key for key, state in touched.items() if state is not None)
+        return sorted(found)
+
+    def leased_keys(self, lease_id: int) -> list[bytes]:
+        """Return the keys attached to a lease with everything staged applied, in order."""
+        keys = {key for key in self.lessor.attached(lease_id) if key not in self.staged}
+        keys.update(
+            key for key, state in self.staged.items() if state is not None and state[4] == lease_id
+        )
+        return sorted(keys)
+
+    # ---- staging ----
+
+    def stage_put(self, change: int, key: bytes, value: bytes, lease: int) -> None:
+        """Stage a put as *change*; the caller raises ``staged_revision``."""
+        staged = self.staged
+        previous = staged[key] if key in staged else self.index.states.get(key)
+        record, state = make_state(change, key, value, lease, previous)
+        staged[key] = state
+        batch = self._batch
+        batch.rows += (change, key, record)
+        batch.changes.append((key, state, change))
+
+    def stage_delete(self, change: int, key: bytes) -> None:
+        """Stage a deletion as *change*, a tombstone's id; the caller raises ``staged_revision``."""
+        self.staged[key] = None
+        batch = self._batch
+        batch.rows += (change, key, None)
+        batch.changes.append((key, None, change))
+
+    def stage_deletes(self, keys: list[bytes], revision: int, sub: int) -> None:
+        """Stage the deletion of *keys* as changes *sub* and following of *revision*."""
+        if sub + len(keys) > CHANGES_PER_REVISION_MAX:
+            raise refuse(refusal.REQUEST_TOO_LARGE)
+        change = revision << SHIFT | sub << 1 | TOMBSTONE
+        for key in keys:
+            self.stage_delete(change, key)
+            change += 2
+
+    def stage_lease(self, lease_id: int, ttl_seconds: int) -> None:
+        """Stage a grant, or with a TTL of 0 the revocation, of a lease."""
+        self._batch.leases.append(self.lessor.stage(lease_id, ttl_seconds))
+
+    def stage_compaction(self, revision: int) -> None:
+        """Stage that *revision* is the compact revision."""
+        self.staged_compaction = revision
+        self._batch.meta["scheduled_compaction"] = revision
+
+    def stage_cleaning(self, dropped: list[int], *, finished: int | None = None) -> None:
+        """Stage the deletion of rows that a compaction dropped, and at the end that it is done."""
+        self._batch.deletions += dropped
+        if finished is not None:
+            self._batch.meta["finished_compaction"] = finished
+
+    def answer(self, answer: Answer, message: bytes) -> None:
+        """Send *message* once everything staged so far is durable."""
+        self._batch.answers.append((answer, message))
+        if self._writing is None and not self._scheduled:
+            # Not now: whatever else this turn of the loop reads joins the same commit.
+            self._scheduled = True
+            self._loop.call_soon(self._submit)
+
+    def durable(self) -> asyncio.Future[None]:
+        """Return a future that is done once everything staged so far is durable."""
+        note = Durable(self._loop)
+        self.answer(note, b"")
+        return note.future
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is staged or being written: what writes see is what is committed."""
+        return self._writing is None and self._batch.empty
+
+    async def defragment(self) -> None:
+        """Give free pages back to the disk. Writes wait meanwhile; reads go on.
+
+        Raises RpcError when it fails.
+        """
+        self._batch.vacuum = True
+        await self.durable()
+
+    # ---- commit ----
+
+    def _submit(self) -> None:
+        self._scheduled = False
+        batch = self._batch
+        if self._writing is not None or not batch.answers:
+            return
+        batch.revision = self.staged_revision
+        self._writing = batch
+        self._batch = Batch()
+        self._writer.submit(batch)
+
+    def _done(self, batch: Batch) -> None:
+        self._writing = None
+        if batch.failure is not None:
+            self._failed(batch, batch.failure)
+        else:
+            self._submit()
+            self._merge(batch)
+        if self._idle is not None and not self._idle.done() and self.settled:
+            self._idle.set_result(None)
+
+    def _merge(self, batch: Batch) -> None:
+        """Make *batch* visible, then tell those who wait and those who watch."""
+        index, staged, lessor = self.index, self.staged, self.lessor
+        compaction = batch.meta.get("scheduled_compaction")
+        if compaction is not None:
+            self.compact_revision = self.watches.compact_revision = compaction
+        watched: list[tuple[Change, State | None]] = []
+        watching = self.watches.watching
+        missing = self
+        for change in batch.changes:
+            key, state, _ = change
+            previous = index.apply(change)
+            if staged.get(key, missing) is state:
+                del staged[key]
+            if (state is not None and state[4]) or (previous is not None and previous[4]):
+                lessor.moved(key, previous, state)
+            if watching:
+                watched.append((change, previous))
+        for lease in batch.leases:
+            lessor.merge(lease)
+        index.revision = batch.revision
+        for answer, message in batch.answers:
+            answer.reply(message)
+        if watched:
+            self.watches.notify(watched)
+
+    def _failed(self, batch: Batch, why: Refusal) -> None:
+        logger.error("commit failed", extra={"reason": why[1], "revision": batch.revision})
+        if why is not refusal.NO_SPACE:
+            self._refusal = why
+        waiting = batch.answers + self._batch.answers
+        self._batch = Batch()
+        self.staged.clear()
+        self.lessor.unstage()
+        self.staged_revision = self.index.revision
+        self.staged_compaction = self.compact_revision
+        for answer, _ in waiting:
+            answer.fail(*why)
+
+    # ---- reads of old revisions ----
+
+    def pin(self, revision: int) -> None:
+        """Keep what a read at *revision* needs from being cleaned away, until ``unpin``."""
+        self._pins[revision] = self._pins.get(revision, 0) + 1
+
+    def unpin(self, revision: int) -> None:
+        """Let go of what ``pin`` kept."""
+        self._pins[revision] -= 1
+        if not self._pins[revision]:
+            del self._pins[revision]
+
+    def pinned_below(self, revision: int) -> bool:
+        """Say whether a read older than *revision* is going on."""
+        return any(pin < revision for pin in self._pins)
+
+    # ---- end ----
+
+    async def close(self) -> None:
+        """Take no more writes, wait for those that were taken, close the files."""
+        self._refusal = refusal.STOPPED
+        if not self.settled:
+            self._idle = self._loop.create_future()
+            await self._idle
+        self._writer.close()
+        self.storage.close()

@@ -1,0 +1,160 @@
+"""The one thread that writes, and what it is given: batches.
+
+A batch is everything that came in while the one before it was being made durable. It is written in
+one transaction, so it is there as a whole or not at all.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from typing import Protocol
+
+from c101.core.kv import refusal
+from c101.core.kv.lessor import Lease
+from c101.core.kv.record import Change
+from c101.core.kv.refusal import Refusal
+from c101.core.rpc.status import Code
+
+#: Up to this many changes are one multi-row INSERT, a transaction by itself: one statement, one
+#: hand-over of the interpreter lock.
+ROWS_PER_STATEMENT = 256
+_CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+
+
+class Answer(Protocol):
+    """Who waits for a commit."""
+
+    def reply(self, message: bytes, /) -> None:
+        """What was asked for is durable."""
+        ...
+
+    def fail(self, status: Code, message: str, /) -> None:
+        """It was not done, or nobody can tell whether it was."""
+        ...
+
+
+class Batch:
+    """Changes to be committed together, and who is to be told."""
+
+    __slots__ = (
+        "answers",
+        "changes",
+        "deletions",
+        "failure",
+        "leases",
+        "meta",
+        "revision",
+        "rows",
+        "vacuum",
+    )
+
+    def __init__(self) -> None:
+        #: id, key, record, id, key, record ... for the log
+        self.rows: list[int | bytes | None] = []
+        self.changes: list[Change] = []
+        #: grants, and revocations (a TTL of 0), in the order they happened
+        self.leases: list[Lease] = []
+        self.meta: dict[str, int] = {}
+        #: ids that a compaction drops
+        self.deletions: list[int] = []
+        self.answers: list[tuple[Answer, bytes]] = []
+        #: the store's revision once this is committed
+        self.revision = 0
+        self.failure: Refusal | None = None
+        #: whether free pages are to be given back to the disk first
+        self.vacuum = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write and nobody to tell."""
+        return self.only_rows and not (self.answers or self.changes)
+
+    @property
+    def only_rows(self) -> bool:
+        """Whether there is nothing to write but the log."""
+        return not (self.leases or self.meta or self.deletions or self.vacuum)
+
+
+class Writer:
+    """Writes one batch at a time; *done* is called on the loop, with ``failure`` set on error."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        loop: asyncio.AbstractEventLoop,
+        done: Callable[[Batch], None],
+    ) -> None:
+        self._connection = connection
+        self._loop = loop
+        self._done = done
+        self._inserts = {count: _insert(count) for count in range(1, ROWS_PER_STATEMENT + 1)}
+        # Holds one batch at most: the store submits the next when this one is done.
+        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="kv-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, batch: Batch) -> None:
+        """Begin to write *batch*."""
+        self._queue.put(batch)
+
+    def close(self) -> None:
+        """End the thread; nothing may be in the writing."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            try:
+                self._write(batch)
+            except sqlite3.Error as exc:
+                batch.failure = self._failure(exc)
+            self._loop.call_soon_threadsafe(self._done, batch)
+
+    def _write(self, batch: Batch) -> None:
+        rows = batch.rows
+        count = len(rows) // 3
+        if batch.only_rows and count <= ROWS_PER_STATEMENT:
+            if count:
+                self._connection.execute(self._inserts[count], rows)
+            return
+        execute = self._connection.execute
+        if batch.vacuum:
+            execute("pragma wal_checkpoint(truncate)")
+            execute("vacuum")
+        execute("begin immediate")
+        self._write_rows(rows, count)
+        for lease in batch.leases:
+            if lease.ttl_seconds:
+                values = (lease.id, lease.ttl_seconds)
+                execute("insert or replace into lease values(?, ?)", values)
+            else:
+                execute("delete from lease where id = ?", (lease.id,))
+        for item in batch.meta.items():
+            execute("insert or replace into meta values(?, ?)", item)
+        self._connection.executemany(
+            "delete from log where id = ?", ((change,) for change in batch.deletions)
+        )
+        execute("commit")
+
+    def _write_rows(self, rows: list[int | bytes | None], count: int) -> None:
+        first = 0
+        for size in _CHUNKS:
+            while count - first >= size:
+                self._connection.execute(self._inserts[size], rows[3 * first : 3 * (first + size)])
+                first += size
+
+    def _failure(self, exc: sqlite3.Error) -> Refusal:
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("rollback")
+            except sqlite3.Error:
+                return refusal.STORAGE_FAILED
+        if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return refusal.NO_SPACE
+        return (refusal.STORAGE_FAILED[0], f"{refusal.STORAGE_FAILED[1]}: {exc}")
+
+
+def _insert(count: int) -> str:
+    return "insert into log values " + ",".join(["(?,?,?)"] * count)  # noqa: S608 marks only

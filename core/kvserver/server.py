@@ -1,0 +1,94 @@
+"""The KV as a server: a store, its services, its background work, its listeners."""
+
+import asyncio
+import gc
+from pathlib import Path
+from typing import Self
+
+from c101.core.clock import Clock
+from c101.core.kv.storage import Storage
+from c101.core.kv.store import Store
+from c101.core.kvserver.cluster import ClusterService
+from c101.core.kvserver.context import Context
+from c101.core.kvserver.http import http_handler
+from c101.core.kvserver.kv import KvService
+from c101.core.kvserver.lease import LeaseService, expire
+from c101.core.kvserver.maintenance import MaintenanceService
+from c101.core.kvserver.watch import WatchService
+from c101.core.rpc.server import Server
+
+#: Calls that run when the server stops may take this long.
+GRACE_SECONDS = 2.0
+ADMIN_SOCKET = "kv-admin.sock"
+
+
+class KvServer:
+    """``async with KvServer(directory, clock) as server``: then let it listen.
+
+    Leaving the block ends calls, makes durable what was taken, and closes the files. Raises
+    ConfigError or StorageError when the directory cannot be used.
+    """
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._clock = clock
+        self._directory = directory
+        self._tasks: list[asyncio.Task[None]] = []
+        #: where it listens
+        self.urls: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        store = Store(Storage(self._directory), self._clock)
+        self.context = context = Context.of(store, self._clock)
+        lease = LeaseService(context)
+        self.rpc = Server(
+            {
+                **KvService(context).handlers(),
+                **lease.handlers(),
+                **MaintenanceService(context).handlers(),
+                **ClusterService(context).handlers(),
+            },
+            {
+                "/etcdserverpb.Watch/Watch": WatchService(context).watch,
+                "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
+            },
+            http=http_handler(context),
+        )
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(expire(store, self._clock), name="kv lease expiry"),
+            loop.create_task(context.compactor.run(), name="kv compaction"),
+        ]
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self.context.stop_streams()
+        await self.rpc.close(GRACE_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.context.reads.close()
+        await self.context.store.close()
+
+    async def listen_tcp(self, host: str, port: int) -> str:
+        """Listen on *host* and *port* (0: any free one); return the URL."""
+        listener = await self.rpc.serve_tcp(host, port)
+        bound_port = listener.sockets[0].getsockname()[1]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{bound_port}"
+        self.urls.append(url)
+        # Clients that follow the member list get what they can dial from anywhere here.
+        self.context.client_urls = (*self.context.client_urls, url)
+        return url
+
+    async def listen_unix(self, path: Path) -> str:
+        """Listen on a unix socket that only its owner may use; return the URL."""
+        await self.rpc.serve_unix(path)
+        url = f"unix://{path}"
+        self.urls.append(url)
+        return url
+
+
+def tune_garbage_collection() -> None:
+    """Leave the loaded store out of every collection; what comes and goes is reference counted."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

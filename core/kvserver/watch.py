@@ -1,0 +1,236 @@
+"""etcdserverpb.Watch: many watches on one stream."""
+
+import asyncio
+from collections import deque
+
+from c101.core.kv import refusal
+from c101.core.kv.record import varint
+from c101.core.kv.tree import Interval
+from c101.core.kv.watch import CatchUp, progress
+from c101.core.kv.watcher import Watcher
+from c101.core.kvserver.context import Context, parse
+from c101.core.proto import rpc_pb2
+from c101.core.rpc.server import ServerStream
+from c101.core.rpc.status import RpcError
+
+#: Watches of one stream; one more is cancelled at once.
+WATCHES_PER_STREAM_MAX = 100_000
+#: How often a watch that asked for it hears the revision when nothing else was sent, in seconds.
+PROGRESS_SECONDS = 600.0
+
+_CREATED = b"\x18\x01"  # field 3 of WatchResponse
+_CANCELED = b"\x20\x01"  # field 4
+_COMPACT_REVISION = b"\x28"  # field 5
+_CANCEL_REASON = b"\x32"  # field 6
+_WATCH_ID = b"\x10"  # field 2
+_REFUSED_ID = _WATCH_ID + varint(-1)
+
+_Create = rpc_pb2.WatchCreateRequest
+
+
+class WatchService:
+    """The Watch service on a store."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def watch(self, stream: ServerStream) -> None:
+        """Serve one stream until its client ends it."""
+        session = WatchSession(self._context, stream)
+        self._context.streams.add(stream)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                helpers = [
+                    tasks.create_task(session.catch_up(), name="watch catch-up"),
+                    tasks.create_task(session.notify_progress(), name="watch progress"),
+                ]
+                await session.serve()
+                for helper in helpers:
+                    helper.cancel()
+        finally:
+            self._context.streams.discard(stream)
+            session.close()
+
+
+class WatchSession:
+    """The watches of one stream, and its side as their sink."""
+
+    def __init__(self, context: Context, stream: ServerStream) -> None:
+        self._context = context
+        self._stream = stream
+        self._hub = context.store.watches
+        self._watchers: dict[int, Watcher] = {}
+        self._next_id = 0
+        self._behind: deque[Watcher] = deque()
+        self._work = asyncio.Event()
+        self._progress_wanted = False
+        self._notifying = asyncio.Event()
+        self.send = stream.send
+
+    # ---- the sink ----
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much waits for the client to read."""
+        return self._stream.pending_bytes
+
+    def behind(self, watcher: Watcher, /) -> None:
+        """Have *watcher* caught up from the log."""
+        self._behind.append(watcher)
+        self._work.set()
+
+    # ---- requests ----
+
+    async def serve(self) -> None:
+        """Act on what the client asks, until it ends the stream or breaks the rules."""
+        try:
+            async for message in self._stream:
+                self.receive(parse(rpc_pb2.WatchRequest, message))
+        except RpcError as exc:
+            self._stream.fail(exc.status, exc.message)
+
+    def receive(self, request: rpc_pb2.WatchRequest) -> None:
+        """Act on one request of the client."""
+        match request.WhichOneof("request_union"):
+            case "create_request":
+                self._create(request.create_request)
+            case "cancel_request":
+                self._cancel(request.cancel_request.watch_id)
+            case "progress_request":
+                self._progress_wanted = True
+                self._send_progress()
+            case _:
+                return
+
+    def _create(self, request: _Create) -> None:
+        span = _interval(request.key, request.range_end)
+        refused = ""
+        if span[1] is not None and span[1] <= span[0]:
+            refused = refusal.WATCH_EMPTY_RANGE
+        elif request.start_revision < 0:
+            refused = refusal.COMPACTED[1]
+        elif request.watch_id and request.watch_id in self._watchers:
+            refused = refusal.WATCH_DUPLICATE_ID
+        elif len(self._watchers) >= WATCHES_PER_STREAM_MAX:
+            refused = refusal.TOO_MANY_REQUESTS[1]
+        header = self._context.current_header()
+        if refused:
+            reason = refused.encode()
+            text = _CANCEL_REASON + varint(len(reason)) + reason
+            self.send(header + _REFUSED_ID + _CREATED + _CANCELED + text)
+            return
+        watcher = self._new_watcher(request, span)
+        self.send(header + watcher.id_field + _CREATED)
+        if watcher.next_revision < self._hub.compact_revision:
+            self._compacted(watcher)
+        else:
+            self._hub.add(watcher)
+
+    def _new_watcher(self, request: _Create, span: Interval) -> Watcher:
+        watch_id = request.watch_id or self._free_id()
+        start = request.start_revision or self._context.store.revision + 1
+        watcher = Watcher(self, watch_id, span, start)
+        watcher.no_put = _Create.NOPUT in request.filters
+        watcher.no_delete = _Create.NODELETE in request.filters
+        watcher.prev_kv = request.prev_kv
+        watcher.fragment = request.fragment
+        watcher.progress_notify = request.progress_notify
+        if watcher.progress_notify:
+            self._notifying.set()
+        self._watchers[watch_id] = watcher
+        return watcher
+
+    def _free_id(self) -> int:
+        while self._next_id in self._watchers:
+            self._next_id += 1
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _cancel(self, watch_id: int) -> None:
+        watcher = self._watchers.pop(watch_id, None)
+        if watcher is not None:
+            self._hub.remove(watcher)
+            self.send(self._context.current_header() + watcher.id_field + _CANCELED)
+
+    def _compacted(self, watcher: Watcher) -> None:
+        """Cancel a watch whose next revision is gone; etcd's header has no revision here."""
+        self._watchers.pop(watcher.watch_id, None)
+        compacted = _COMPACT_REVISION + varint(self._hub.compact_revision)
+        self.send(self._context.header(0) + watcher.id_field + _CANCELED + compacted)
+
+    # ---- history ----
+
+    async def catch_up(self) -> None:
+        """Bring watches that are behind up to date, a step each in turn, for ever."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self._behind:
+                await self._stream.drain()
+                self._step(self._behind.popleft())
+                # Everything that became ready meanwhile goes first.
+                await self._context.clock.sleep(0)
+            self._send_progress()
+
+    def _step(self, watcher: Watcher) -> None:
+        if self._watchers.get(watcher.watch_id) is not watcher:
+            return
+        match self._hub.catch_up(watcher):
+            case CatchUp.MORE:
+                self._behind.append(watcher)
+            case CatchUp.COMPACTED:
+                self._compacted(watcher)
+            case CatchUp.SYNCED:
+                pass
+
+    # ---- progress ----
+
+    def _synced(self) -> bool:
+        """Say whether every event up to the committed revision has been sent on this stream.
+
+        A watch from a later revision counts as not synced: a bookmark must not be older than
+        where a watch starts.
+        """
+        revision = self._context.store.revision
+        return all(
+            watcher.synced and watcher.start_revision <= revision + 1
+            for watcher in self._watchers.values()
+        )
+
+    def _send_progress(self) -> None:
+        if self._progress_wanted and self._synced():
+            self._progress_wanted = False
+            self.send(progress(self._context.current_header()))
+
+    async def notify_progress(self) -> None:
+        """Tell watches that asked for it how far they are when nothing else did, for ever."""
+        await self._notifying.wait()
+        while True:
+            await self._context.clock.sleep(PROGRESS_SECONDS)
+            header = self._context.current_header()
+            revision = self._context.store.revision
+            for watcher in self._watchers.values():
+                if not watcher.progress_notify:
+                    continue
+                if (
+                    watcher.synced
+                    and not watcher.notified
+                    and watcher.next_revision <= revision + 1
+                ):
+                    self.send(header + watcher.id_field)
+                watcher.notified = False
+
+    def close(self) -> None:
+        """Let go of every watch."""
+        for watcher in self._watchers.values():
+            self._hub.remove(watcher)
+        self._watchers.clear()
+        self._behind.clear()
+
+
+def _interval(key: bytes, range_end: bytes) -> Interval:
+    """Return what a watch covers; unlike a range it may have no key, which is the first one."""
+    low = key or b"\0"
+    if not range_end:
+        return low, low + b"\0"
+    return low, None if range_end == b"\0" else range_end
