@@ -110,6 +110,10 @@ class Endpoints:
         """Whether the client was closed: then no attempt is worth repeating."""
         return self._closed
 
+    def share(self, timeout_seconds: float) -> float:
+        """Return what one endpoint may use of *timeout_seconds* before the next is tried."""
+        return max(timeout_seconds / len(self._all), ATTEMPT_SECONDS_MIN)
+
     @property
     def current(self) -> Endpoint:
         """The endpoint in use."""
@@ -252,8 +256,7 @@ class _Attempts:
         return self._deadline - self._clock.monotonic()
 
     def _share(self) -> float:
-        share = max(self._timeout_seconds / len(self._endpoints), ATTEMPT_SECONDS_MIN)
-        return max(min(share, self._left()), 0.001)
+        return max(min(self._endpoints.share(self._timeout_seconds), self._left()), 0.001)
 
 
 def decode(kind: type[_M], raw: bytes) -> _M:

@@ -126,5 +126,7 @@ class Lock:
                 task.cancel()
             await asyncio.wait({event, lost})
         if self.lost.is_set():
+            # Read, lest a failure of the watch be reported as unread.
+            _ = event.cancelled() or event.exception()
             raise LockLostError(f"the lease under {self.key!r} ended while waiting for the lock")
         event.result()

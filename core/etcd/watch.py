@@ -98,6 +98,7 @@ class Watch:
         self._since = 0.0
         self._backoff = Backoff()
         self._closed = False
+        self._problem: C101Error | None = None
         # Why the server refused the watch as it created it; told to whoever asks for events.
         self._refusal: C101Error | None = None
 
@@ -105,6 +106,11 @@ class Watch:
     def connected(self) -> bool:
         """Whether there was a link when the watch last looked."""
         return self._stream is not None
+
+    @property
+    def problem(self) -> C101Error | None:
+        """Why there is no link; ``None`` while there is one."""
+        return self._problem
 
     @property
     def cluster_id(self) -> int:
@@ -122,7 +128,7 @@ class Watch:
             try:
                 await self._open()
             except (LinkError, DeadlineExceededError, RpcError) as exc:
-                failure = await self._lose(exc, first=True)
+                failure = await self._lose(exc)
                 delay = self._backoff.next()
                 if self._clock.monotonic() + delay >= deadline:
                     raise failure from exc
@@ -183,9 +189,10 @@ class Watch:
     async def _open(self) -> None:
         """Open a stream and establish the watch on it. Leaves nothing behind when it fails."""
         endpoint = self._endpoint = self._endpoints.current
-        await endpoint.connect(self._timeout_seconds)
+        seconds = self._endpoints.share(self._timeout_seconds)
+        await endpoint.connect(seconds)
         try:
-            async with asyncio.timeout(self._timeout_seconds), AsyncExitStack() as stack:
+            async with asyncio.timeout(seconds), AsyncExitStack() as stack:
                 stream = await stack.enter_async_context(self._endpoints.stream(endpoint, WATCH))
                 self._request.create_request.start_revision = self._next_revision
                 stream.send(self._request.SerializeToString())
@@ -193,7 +200,7 @@ class Watch:
                 await self._check_history(created.header)
                 self._stack, self._stream = stack.pop_all(), stream
         except TimeoutError as exc:
-            silence = f"{endpoint.name} did not take the watch within {self._timeout_seconds} s"
+            silence = f"{endpoint.name} did not take the watch within {seconds:.1f} s"
             raise DeadlineExceededError(silence) from exc
         self._held.clear()
         self._since = self._clock.monotonic()
@@ -201,6 +208,7 @@ class Watch:
             self._refusal = self._cancelled(created)
         elif not self._next_revision:
             self._next_revision = created.header.revision + 1
+        self._problem = None
         self._tell_link(connected=True)
 
     async def _check_history(self, header: rpc_pb2.ResponseHeader) -> None:
@@ -278,12 +286,13 @@ class Watch:
             return UnavailableError(readable(reason), status=Code.UNAVAILABLE)
         return WatchCancelledError(readable(reason) or "the KV cancelled the watch")
 
-    async def _lose(self, cause: C101Error, *, first: bool = False) -> C101Error:
+    async def _lose(self, cause: C101Error) -> C101Error:
         """Let go of the stream that failed with *cause*.
 
         Returns what *cause* means. Raises it instead when trying again is of no use.
         """
         failure = from_rpc(cause) if isinstance(cause, RpcError) else cause
+        self._problem = failure
         if self.connected:
             self._stream = None
             await self._stack.aclose()
@@ -296,8 +305,7 @@ class Watch:
             raise failure from cause
         if self._endpoint is not None:
             self._endpoints.leave(self._endpoint)
-        if not first:
-            logger.debug("watch lost its link", extra={"revision": self._next_revision})
+        logger.debug("watch has no link", extra={"revision": self._next_revision})
         return failure
 
     def _tell_link(self, *, connected: bool) -> None:

@@ -12,7 +12,7 @@ one copy of each map that changed, not for a thousand (see ``view``).
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from c101.core.clock import Clock
@@ -21,11 +21,11 @@ from c101.core.etcd.backoff import Backoff
 from c101.core.etcd.client import Client
 from c101.core.etcd.errors import CompactedError, HistoryChangedError
 from c101.core.etcd.events import WatchBatch, WatchEvent
+from c101.core.etcd.watch import Watch
 from c101.core.model.cluster import ClusterState
-from c101.core.model.key_value import KeyValue
 from c101.core.registry.keyspace import Keyspace
-from c101.core.registry.snapshot import read_prefix
-from c101.core.registry.view import View, apply, view_of
+from c101.core.registry.snapshot import read_view
+from c101.core.registry.view import View, apply
 
 #: Events held for the next reader; at this many they are applied though nobody looks.
 PENDING_EVENTS_MAX = 1_024
@@ -53,6 +53,7 @@ class Mirror:
         self._changed_at = clock.monotonic()
         self._heard_at = clock.monotonic()
         self._problem: C101Error | None = None
+        self._watch: Watch | None = None
         self._changed = asyncio.Event()
         self._subscribers: dict[int, Callable[[], None]] = {}
         self._subscriptions = 0
@@ -81,7 +82,9 @@ class Mirror:
     @property
     def problem(self) -> C101Error | None:
         """Why it is not connected, where that is known."""
-        return self._problem
+        if self._connected:
+            return None
+        return self._problem or (self._watch.problem if self._watch is not None else None)
 
     @property
     def changed_at(self) -> float:
@@ -123,6 +126,13 @@ class Mirror:
 
         Failures are not raised: they end up in ``connected`` and ``problem``, and are tried again.
         """
+        try:
+            await self._follow_forever()
+        finally:
+            if self._connected:
+                self._link_changed(connected=False)
+
+    async def _follow_forever(self) -> None:
         backoff = Backoff()
         while True:
             try:
@@ -141,26 +151,28 @@ class Mirror:
     async def _follow(self, backoff: Backoff) -> None:
         """Take a snapshot and follow the changes after it."""
         prefix = self._keyspace.prefix
-        revision, cluster_id, kvs = await read_prefix(self._client, prefix)
+        view, cluster_id = await read_view(self._client, self._keyspace, prefix)
+        revision = view.cluster.revision
         async with AsyncExitStack() as stack:
             watch = await stack.enter_async_context(
                 self._client.watch_prefix(
                     prefix, start_revision=revision + 1, on_link=self._link_changed
                 )
             )
+            self._watch = watch
             if watch.cluster_id != cluster_id:
                 raise HistoryChangedError("another KV answers since the snapshot was taken")
-            self._replace(kvs, revision, cluster_id)
+            self._replace(view, cluster_id)
             backoff.reset()
             async for batch in watch:
                 self._take(batch)
 
-    def _replace(self, kvs: Iterable[KeyValue], revision: int, cluster_id: int) -> None:
-        self._view = view_of(self._keyspace, kvs, revision)
+    def _replace(self, view: View, cluster_id: int) -> None:
+        self._view = view
         self._pending.clear()
         self._cluster_id = cluster_id
         self._synced = True
-        self._advance(revision)
+        self._advance(view.cluster.revision)
 
     def _take(self, batch: WatchBatch) -> None:
         self._pending += batch.events

@@ -21,7 +21,7 @@ from c101.core.model.unit import Placement, TargetState, Unit
 from c101.core.registry import records
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.records import RecordError
-from c101.core.registry.snapshot import read_prefix
+from c101.core.registry.snapshot import read_view
 from c101.core.registry.view import view_of
 from c101.core.units.file import UnitFile
 from c101.core.units.name import UnitName
@@ -280,8 +280,8 @@ class Registry:
         return cluster.units[name]
 
     async def _read(self, prefix: str) -> ClusterState:
-        revision, _, kvs = await read_prefix(self._client, prefix)
-        return view_of(self._keyspace, kvs, revision).cluster
+        view, _ = await read_view(self._client, self._keyspace, prefix)
+        return view.cluster
 
 
 def _last_range(result: TxnResult) -> RangeResult:

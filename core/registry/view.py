@@ -30,9 +30,12 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UnitParts:
-    """What is known of a unit that is not whole. ``damaged`` names the parts that say nothing."""
+    """What is known of a unit, part by part. ``damaged`` names the parts that say nothing.
+
+    A draft changes its own copies; those in a ``View`` are never changed.
+    """
 
     text: str | None = None
     hash: str = ""
@@ -55,9 +58,12 @@ class View:
     broken: Mapping[str, UnitParts] = field(default_factory=dict)
 
 
-def view_of(keyspace: Keyspace, kvs: Iterable[KeyValue], revision: int) -> View:
-    """Return the view of a snapshot: the keys that stood at *revision*."""
-    return apply(View(), keyspace, (WatchEvent(kind="put", kv=kv) for kv in kvs), revision)
+def view_of(
+    keyspace: Keyspace, kvs: Iterable[KeyValue], revision: int, *, view: View | None = None
+) -> View:
+    """Return the view of a snapshot, the keys that stood at *revision*, added to *view*."""
+    events = (WatchEvent(kind="put", kv=kv) for kv in kvs)
+    return apply(view or View(), keyspace, events, revision)
 
 
 def apply(view: View, keyspace: Keyspace, events: Iterable[WatchEvent], revision: int) -> View:
@@ -102,6 +108,7 @@ class _Draft:
         self._destroyed = _Edited(cluster.destroyed)
         self._damaged = _Edited(cluster.damaged)
         self._broken = _Edited(view.broken)
+        self._touched: dict[str, UnitParts] = {}
         self._leader = cluster.leader
         self._handlers: Mapping[str, Callable[[ParsedKey, str, bytes | None, int], None]] = {
             "unit_file": self._unit_part,
@@ -132,6 +139,9 @@ class _Draft:
 
     def finish(self, revision: int) -> View:
         """Return the view that came of it."""
+        # Once for each unit, however many of its keys changed.
+        for name, parts in self._touched.items():
+            self._put_unit(name, parts)
         cluster = ClusterState(
             revision=revision,
             units=self._units.map,
@@ -145,14 +155,19 @@ class _Draft:
 
     def _unit_part(self, parsed: ParsedKey, path: str, value: bytes | None, revision: int) -> None:
         name, part = parsed.name, path.rpartition("/")[2]
-        before = self._broken.map.get(name) or _parts_of(self._units.map.get(name))
-        cleared = replace(_without(before, part), damaged=before.damaged - {part})
-        try:
-            after = cleared if value is None else _with(cleared, name, path, value, revision)
-        except RecordError:
-            self._put_unit(name, replace(cleared, damaged=cleared.damaged | {part}))
-            raise
-        self._put_unit(name, after)
+        parts = self._touched.get(name)
+        if parts is None:
+            broken = self._broken.map.get(name)
+            parts = replace(broken) if broken is not None else _parts_of(self._units.map.get(name))
+            self._touched[name] = parts
+        parts.damaged -= {part}
+        _clear(parts, part)
+        if value is not None:
+            try:
+                _fill(parts, name, path, value, revision)
+            except RecordError:
+                parts.damaged |= {part}
+                raise
 
     def _put_unit(self, name: str, parts: UnitParts) -> None:
         file = f"units/{name}/file"
@@ -207,7 +222,7 @@ class _Draft:
 def _parts_of(unit: Unit | None) -> UnitParts:
     """Take a whole unit apart."""
     if unit is None:
-        return _NO_PARTS
+        return UnitParts()
     return UnitParts(
         text=unit.text,
         hash=unit.hash,
@@ -238,19 +253,21 @@ def _assemble(name: str, parts: UnitParts) -> Unit | None:
     )
 
 
-def _without(parts: UnitParts, part: str) -> UnitParts:
+def _clear(parts: UnitParts, part: str) -> None:
+    """Forget one part."""
     match part:
         case "file":
-            return replace(parts, text=None, hash="")
+            parts.text, parts.hash = None, ""
         case "target":
-            return replace(parts, target=None, target_revision=0)
+            parts.target, parts.target_revision = None, 0
         case "placement":
-            return replace(parts, placement=None, placement_revision=0)
+            parts.placement, parts.placement_revision = None, 0
         case _:
-            return replace(parts, restart="")
+            parts.restart = ""
 
 
-def _with(parts: UnitParts, name: str, path: str, value: bytes, revision: int) -> UnitParts:
+def _fill(parts: UnitParts, name: str, path: str, value: bytes, revision: int) -> None:
+    """Read one part. Raises RecordError; the part is then as it was."""
     match path.rpartition("/")[2]:
         case "file":
             try:
@@ -258,14 +275,14 @@ def _with(parts: UnitParts, name: str, path: str, value: bytes, revision: int) -
             except InvalidNameError as exc:
                 raise RecordError(path, "$", str(exc)) from exc
             file = records.unit_file(path, value, name)
-            return replace(parts, text=file.text, hash=file.hash())
+            parts.text, parts.hash = file.text, file.hash()
         case "target":
-            return replace(parts, target=records.target(path, value), target_revision=revision)
+            parts.target, parts.target_revision = records.target(path, value), revision
         case "placement":
-            found = records.placement(path, value)
-            return replace(parts, placement=found, placement_revision=revision)
+            parts.placement = records.placement(path, value)
+            parts.placement_revision = revision
         case _:
-            return replace(parts, restart=records.word(path, value))
+            parts.restart = records.word(path, value)
 
 
 def _without_part(machine: Machine, part: str) -> Machine:
