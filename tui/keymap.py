@@ -34,8 +34,9 @@ class Keymap:
         own = self.by_scope.get(scope, {}).get(key)
         return own if own is not None else self.by_scope.get(GLOBAL, {}).get(key)
 
-    def keys(self) -> tuple[str, ...]:
-        """Return every key that means something anywhere, sorted."""
+    @property
+    def all_keys(self) -> tuple[str, ...]:
+        """Every key that means something anywhere, sorted."""
         return tuple(sorted({key for keys in self.by_scope.values() for key in keys}))
 
 

@@ -7,19 +7,10 @@ from textual.message import Message
 
 @dataclass
 class PaneChanged(Message):
-    """What a pane shows has changed: *keys* of its rows, or everything when ``None``."""
+    """What a pane (or ``header``) shows has changed: *keys* of its rows, or all when ``None``."""
 
     pane: str
     keys: frozenset[str] | None = None
-
-
-@dataclass
-class SummaryChanged(Message):
-    """The header's facts have changed."""
-
-    def can_replace(self, message: Message) -> bool:
-        """Let only the newest of several waiting ones be handled."""
-        return isinstance(message, SummaryChanged)
 
 
 @dataclass

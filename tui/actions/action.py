@@ -60,7 +60,6 @@ class Context:
     key: KeyFocus | None = None
     marked: int = 0
     can_power: bool = False
-    line_unit: str = ""
 
 
 class Console(Protocol):

@@ -6,7 +6,7 @@ Every function takes what is focused. A refusal answers ``None`` when there is n
 import shlex
 from collections.abc import Callable
 
-from c101.tui.actions.action import JOURNAL, MACHINES, Context, Reason
+from c101.tui.actions.action import MACHINES, Context, Reason
 
 
 def names(context: Context) -> str:
@@ -94,8 +94,6 @@ def can_log(context: Context) -> Reason:
     """Refuse where nothing focused has a journal."""
     if context.pane == MACHINES:
         return None if context.machine is not None else "no machine is focused"
-    if context.pane == JOURNAL:
-        return None if context.line_unit else "no line is focused"
     return None if context.units else "no unit is focused"
 
 

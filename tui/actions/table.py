@@ -69,7 +69,7 @@ ACTIONS: tuple[Action, ...] = (
         id="logs.focus",
         title="Logs of what is focused",
         keys=("l",),
-        scopes=(UNITS, MACHINES, JOURNAL),
+        scopes=(UNITS, MACHINES),
         short="logs",
         rank=14,
         refuse=refusals.can_log,
@@ -134,7 +134,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         id="machines.power",
-        title="Cut the power, or switch it on (clusters on this computer)",
+        title="Cut the power, or switch it on",
         keys=("K",),
         scopes=(MACHINES,),
         short="power",

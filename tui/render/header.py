@@ -16,15 +16,15 @@ Door = tuple[Cell, ...]
 def left(summary: Summary) -> list[tuple[str, Door]]:
     """Return the doors from the left: a name, and the cells it consists of."""
     where = summary.cluster
-    title: Door = (Cell("c101 ", "accent"), Cell(where, "strong"))
+    title: Door = (Cell("c101 ", "strong"), Cell(where, "strong"))
     if summary.application:
-        title = (Cell("c101 ", "accent"), Cell(f"{summary.application} ▸ ", "muted"), title[1])
+        title = (Cell("c101 ", "strong"), Cell(f"{summary.application} ▸ ", "muted"), title[1])
     doors: list[tuple[str, Door]] = [("", title)]
     if summary.progress:
         doors.append(("", (Cell("◐ ", "busy"), Cell(summary.progress, "busy"))))
         return doors
-    doors.append(("machines", _share(summary.machines_ready, summary.machines_total, "machines")))
-    doors.append(("units", _share(summary.units_good, summary.units_total, "units")))
+    doors.append(("machines", _machines(summary)))
+    doors.append(("units", _units(summary)))
     if summary.failed:
         doors.append(("failed", (Cell("✖ ", "bad"), Cell(f"{summary.failed} failed", "bad"))))
     if summary.pending:
@@ -37,12 +37,26 @@ def left(summary: Summary) -> list[tuple[str, Door]]:
     return doors
 
 
-def _share(good: int, total: int, word: str) -> Door:
-    meaning: Meaning = "good" if good == total else "bad" if not good else "warn"
+def _machines(summary: Summary) -> Door:
+    meaning: Meaning = "good" if summary.machines_ready == summary.machines_total else "bad"
+    return _share(summary.machines_ready, summary.machines_total, "machines", meaning)
+
+
+def _units(summary: Summary) -> Door:
+    meaning: Meaning = "good" if summary.units_good == summary.units_total else "busy"
+    if summary.failed or summary.pending:
+        meaning = "warn"
+    return _share(summary.units_good, summary.units_total, "units", meaning)
+
+
+_GLYPHS: dict[Meaning, str] = {"good": "●", "busy": "◐", "warn": "◐", "bad": "✖"}
+
+
+def _share(good: int, total: int, word: str, meaning: Meaning) -> Door:
     if not total:
         return (Cell("○ ", "dim"), Cell(f"0 {word}", "muted"))
     words: Meaning = "" if meaning == "good" else meaning
-    glyph = "●" if meaning == "good" else "◐" if meaning == "warn" else "✖"
+    glyph = _GLYPHS[meaning]
     return (Cell(f"{glyph} ", meaning), Cell(f"{good}/{total} ", words), Cell(word, "muted"))
 
 

@@ -1,22 +1,22 @@
 """How a machine looks as a row."""
 
+from c101.core.model.host import LinkPhase
 from c101.core.model.machine import MachineState
 from c101.tui.render.cells import Cell, Meaning
 from c101.tui.render.glyphs import LEADER, glyph, tint
 from c101.tui.render.humanise import UNKNOWN, age, milliseconds, percent, spark
-from c101.tui.store.machines import LinkState, MachineRow
+from c101.tui.store.machines import MachineRow, memory_share
 
 #: Samples in the sparkline of a row.
-SPARK_CELLS = 8
+SPARK_CELLS = 6
 
 #: A sample older than this, in seconds, is not what is.
 SAMPLE_FRESH_SECONDS = 15.0
 
-_LINK: dict[LinkState, tuple[str, Meaning]] = {
-    LinkState.NONE: (UNKNOWN, "dim"),
-    LinkState.CONNECTING: ("…", "busy"),
-    LinkState.UP: ("up", "muted"),
-    LinkState.DOWN: ("down", "bad"),
+_LINK: dict[LinkPhase, tuple[str, Meaning]] = {
+    LinkPhase.CONNECTING: ("…", "busy"),
+    LinkPhase.UP: ("up", "muted"),
+    LinkPhase.DOWN: ("down", "bad"),
 }
 
 
@@ -51,12 +51,13 @@ def _usage(row: MachineRow, now: float) -> tuple[Cell, Cell, Cell, Cell]:
         return none, Cell(""), none, none
     stale = now - latest.at > SAMPLE_FRESH_SECONDS
     quiet: Meaning = "dim" if stale else ""
-    history = [sample.cpu for sample in row.usage]
+    cpu, memory = latest.cpu_percent / 100, memory_share(latest)
+    history = [sample.cpu_percent for sample in row.usage]
     return (
-        Cell(percent(latest.cpu), quiet or _heat(latest.cpu)),
-        Cell(spark(history, SPARK_CELLS, top=1.0), quiet or "muted"),
-        Cell(percent(latest.memory), quiet or _heat(latest.memory)),
-        Cell(f"{latest.load:.1f}", quiet),
+        Cell(percent(cpu), quiet or _heat(cpu)),
+        Cell(spark(history, SPARK_CELLS, top=100.0), quiet or "muted"),
+        Cell(percent(memory), quiet or _heat(memory)),
+        Cell(f"{latest.load1:.1f}", quiet),
     )
 
 
@@ -67,9 +68,11 @@ def _heat(share: float) -> Meaning:
 
 
 def _link(row: MachineRow) -> Cell:
-    text, meaning = _LINK[row.link.state]
-    if row.link.state is LinkState.UP and row.link.round_trip is not None:
-        text = milliseconds(row.link.round_trip)
+    if row.link is None:
+        return Cell(UNKNOWN, "dim")
+    text, meaning = _LINK[row.link.phase]
+    if row.link.phase is LinkPhase.UP and row.link.rtt_seconds is not None:
+        text = milliseconds(row.link.rtt_seconds)
     return Cell(text, meaning)
 
 
@@ -80,6 +83,8 @@ def _last_seen(row: MachineRow, now: float) -> str:
 
 def note(row: MachineRow) -> Cell | None:
     """Return the line under a machine that is there but not reached."""
-    if row.link.state is LinkState.DOWN and row.state is not MachineState.LOST:
-        return Cell(row.link.message or "not reached over SSH", "bad")
-    return None
+    link = row.link
+    if link is None or link.phase is not LinkPhase.DOWN or row.state is MachineState.LOST:
+        return None
+    words = link.reason or "not reached over SSH"
+    return Cell(f"{words} ({link.hint})" if link.hint else words, "bad")

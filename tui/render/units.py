@@ -19,13 +19,18 @@ def cells(row: UnitRow, now: float) -> tuple[Cell, ...]:
     words = tint(row.health)
     return (
         glyph(row.health),
-        Cell(row.unit, quiet),
+        Cell(short_name(row.unit), quiet),
         Cell(row.machine or UNKNOWN, quiet if row.machine else "dim"),
         Cell(row.target.value, "muted" if row.target is TargetState.LAUNCHED else "dim"),
         Cell(row.active or UNKNOWN, words if row.active else "dim"),
         Cell(_SHORT_SUBS.get(row.sub, row.sub) or UNKNOWN, "muted" if row.sub else "dim"),
         since(row, now),
     )
+
+
+def short_name(unit: str) -> str:
+    """Return what people call a unit: a service is known without its suffix."""
+    return unit.removesuffix(".service")
 
 
 def since(row: UnitRow, now: float) -> Cell:
@@ -37,7 +42,9 @@ def note(row: UnitRow) -> Cell | None:
     """Return the line under a unit that needs a reason."""
     if not row.reason:
         return None
-    return Cell(row.reason, "bad" if row.health is Health.BAD else "warn")
+    # What is lacking says more than that something is.
+    short = row.reason.partition("; ")[2] or row.reason
+    return Cell(f"why: {short}", "bad" if row.health is Health.BAD else "warn")
 
 
 def title_counts(rows: int, shown: int) -> Cell:

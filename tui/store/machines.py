@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import cached_property
 
 from c101.core.model.cluster import ClusterState
+from c101.core.model.host import LinkState, MachineUsage
 from c101.core.model.machine import Machine, MachineState
 from c101.tui.store.health import Health
 from c101.tui.store.rows import Delta, RowsModel
@@ -14,40 +14,12 @@ from c101.tui.store.rows import Delta, RowsModel
 USAGE_SAMPLES_MAX = 60
 
 
-class LinkState(Enum):
-    """Where our SSH connection to a machine stands."""
-
-    NONE = "none"  # the console knows no address of it
-    CONNECTING = "connecting"
-    UP = "up"
-    DOWN = "down"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageSample:
-    """How a machine fares. ``cpu`` and ``memory`` are shares of one, ``at`` our wall clock."""
-
-    at: float
-    cpu: float
-    memory: float
-    load: float
-    memory_bytes: int = 0
-    memory_total_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkReport:
-    """Our link to a machine: its state, since when, its round trip in seconds, what went wrong."""
-
-    state: LinkState = LinkState.NONE
-    since: float = 0.0
-    round_trip: float | None = None
-    message: str = ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class MachineRow:
-    """A machine. ``last_seen`` and ``gone_since`` are wall clock seconds, 0 for unknown."""
+    """A machine. ``gone_since`` is wall clock seconds, 0 for unknown.
+
+    ``link`` is ``None`` while the console knows no way to it.
+    """
 
     id: str
     name: str
@@ -57,8 +29,8 @@ class MachineRow:
     is_leader: bool = False
     metadata: str = ""
     addresses: str = ""
-    usage: tuple[UsageSample, ...] = ()
-    link: LinkReport = LinkReport()
+    usage: tuple[MachineUsage, ...] = ()
+    link: LinkState | None = None
     gone_since: float = 0.0
     runtime: str = ""
     version: str = ""
@@ -70,7 +42,7 @@ class MachineRow:
         return self.id
 
     @property
-    def latest(self) -> UsageSample | None:
+    def latest(self) -> MachineUsage | None:
         """The newest sample."""
         return self.usage[-1] if self.usage else None
 
@@ -86,11 +58,17 @@ class MachineRow:
 
 
 def _cpu(row: MachineRow) -> float:
-    return -(row.latest.cpu if row.latest else -1.0)
+    return -(row.latest.cpu_percent if row.latest else -1.0)
 
 
 def _memory(row: MachineRow) -> float:
-    return -(row.latest.memory if row.latest else -1.0)
+    return -(memory_share(row.latest) if row.latest else -1.0)
+
+
+def memory_share(usage: MachineUsage) -> float:
+    """Return the memory in use as a share of one."""
+    total = usage.memory_total_bytes
+    return usage.memory_used_bytes / total if total else 0.0
 
 
 ORDERS: Mapping[str, Callable[[MachineRow], tuple[object, ...]]] = {
@@ -107,7 +85,7 @@ class MachinesModel:
     """Joins the cluster's machines with usage and links. A lost machine's row stays."""
 
     list: RowsModel[MachineRow] = field(default_factory=lambda: RowsModel[MachineRow](ORDERS))
-    _links: dict[str, LinkReport] = field(default_factory=dict)
+    _links: dict[str, LinkState] = field(default_factory=dict)
 
     def apply(self, cluster: ClusterState, now: float) -> Delta:
         """Take in the cluster as it is at *now* (wall clock, seconds)."""
@@ -127,7 +105,7 @@ class MachinesModel:
         gone = [key for key in self.list.rows if key not in cluster.machines]
         return self.list.apply(rows, gone)
 
-    def apply_usage(self, machine_id: str, sample: UsageSample) -> Delta:
+    def apply_usage(self, machine_id: str, sample: MachineUsage) -> Delta:
         """Take in one sample of one machine."""
         row = self.list.rows.get(machine_id)
         if row is None:
@@ -135,7 +113,7 @@ class MachinesModel:
         usage = (*row.usage, sample)[-USAGE_SAMPLES_MAX:]
         return self.list.apply([replace(row, usage=usage)])
 
-    def apply_link(self, machine_id: str, link: LinkReport) -> Delta:
+    def apply_link(self, machine_id: str, link: LinkState) -> Delta:
         """Take in how our link to one machine is."""
         self._links[machine_id] = link
         row = self.list.rows.get(machine_id)
@@ -162,7 +140,7 @@ class MachinesModel:
             metadata=" ".join(f"{key}={value}" for key, value in sorted(metadata.items())),
             addresses=" ".join(addresses),
             usage=before.usage if before is not None else (),
-            link=self._links.get(machine.id, LinkReport()),
+            link=self._links.get(machine.id),
             gone_since=gone_since,
             runtime=presence.runtime if presence else "",
             version=presence.agent_version if presence else "",

@@ -57,15 +57,11 @@ class UnitRow:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a unit is placed nowhere. ``pending`` is false when it is about to be placed."""
+#: Why each unit that should be on a machine is on none, or on a lost one: all at once.
+Reasons = Callable[[ClusterState], Mapping[str, str]]
 
-    pending: bool
-    reason: str
-
-
-Explain = Callable[[ClusterState, str], Explanation]
+#: How a reason ends for a unit that is about to be placed: no trouble yet, so no flag.
+NOT_PLACED_YET = "the engine has not placed it yet"
 
 ORDERS: Mapping[str, Callable[[UnitRow], tuple[object, ...]]] = {
     "unit": lambda row: (_natural(row.unit),),
@@ -87,18 +83,19 @@ def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
             pieces.append((0 if text.isdecimal() else 1, number, text))
             text = ""
         text += character
-    return tuple(pieces)
+    return (*pieces, (1, 0, text.removesuffix("\0")))
 
 
 @dataclass(slots=True)
 class UnitsModel:
     """Turns each new state of the cluster into rows, touching only what differs."""
 
-    explain: Explain
+    reasons: Reasons
     is_global: Callable[[Unit], bool]
     list: RowsModel[UnitRow] = field(default_factory=lambda: RowsModel[UnitRow](ORDERS))
     cluster: ClusterState = field(default_factory=ClusterState)
     _rows_of: dict[str, tuple[UnitRow, ...]] = field(default_factory=dict)
+    _why: Mapping[str, str] = field(default_factory=dict)
 
     def apply(self, cluster: ClusterState) -> Delta:
         """Take in the cluster as it is now."""
@@ -108,6 +105,10 @@ class UnitsModel:
         if moved:
             units = cluster.units.values()
             dirty.update(unit.name for unit in units if self._concerns(unit, moved))
+        if dirty:
+            before_why, self._why = self._why, self.reasons(cluster)
+            names = before_why.keys() | self._why.keys()
+            dirty.update(name for name in names if before_why.get(name) != self._why.get(name))
         changed: list[UnitRow] = []
         removed: list[str] = []
         states = _states_by_unit(cluster, dirty)
@@ -182,14 +183,15 @@ class UnitsModel:
             return judge(unit.target, state), failure(state)
         if unit.target is TargetState.INACTIVE or is_template(unit.name):
             return Health.OFF, ""
+        reason = self._why.get(unit.name, "").removeprefix("is placed nowhere: ")
         if unit.placement is not None:
             lost = machine is None or machine.state is MachineState.LOST
-            name = machine.name if machine is not None else unit.placement.machine_id[:8]
-            return (Health.UNKNOWN, f"{name} is lost") if lost else (Health.BUSY, "")
-        found = self.explain(self.cluster, unit.name)
-        if found.pending:
-            return Health.PENDING, found.reason
-        return (Health.OFF if is_global else Health.BUSY), ""
+            return (Health.UNKNOWN, reason) if lost else (Health.BUSY, "")
+        if is_global:
+            return (Health.PENDING, reason) if reason else (Health.OFF, "")
+        if not reason or reason.endswith(NOT_PLACED_YET):
+            return Health.BUSY, ""
+        return Health.PENDING, reason
 
 
 def is_template(name: str) -> bool:

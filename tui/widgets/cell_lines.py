@@ -45,7 +45,15 @@ class CellLines(LineView):
 
 def paint_cells(view: LineView, cells: Line, width: int) -> Strip:
     """Return cells side by side in *width* cells, cut or filled up."""
-    segments = [Segment(printable(cell.text), view.style_of(cell.style)) for cell in cells]
+    segments: list[Segment] = []
+    for cell in cells:
+        text, style = printable(cell.text), view.style_of(cell.style)
+        # Air before a word stands apart: pictures made of the screen would lose it otherwise.
+        word = text.lstrip(" ")
+        if len(word) < len(text):
+            segments.append(Segment(text[: len(text) - len(word)], style))
+        if word:
+            segments.append(Segment(word, style))
     return Strip(segments).adjust_cell_length(width, view.style_of())
 
 

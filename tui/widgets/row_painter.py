@@ -56,7 +56,7 @@ class RowPainter(LineView):
         """Return how many rows there are."""
 
     @abstractmethod
-    def _key_at(self, row: int) -> str:
+    def _row_key_at(self, row: int) -> str:
         """Return the key of a row."""
 
     @abstractmethod
@@ -110,7 +110,7 @@ class RowPainter(LineView):
         return Segment(" ", self.style_of(overlay))
 
     def _row_line(self, row: int) -> Strip:
-        key = self._key_at(row)
+        key = self._row_key_at(row)
         overlay = self._overlay(row, key)
         cells = self._cells_at(row)
         segments = [self._gutter(row, key, overlay)]

@@ -89,9 +89,9 @@ class RowView(RowPainter):
     def _find(self, key: str, near: int) -> int | None:
         """Return the row of *key*, which was row *near* when it was last seen."""
         count = self._row_count()
-        if near < count and self._key_at(near) == key:
+        if near < count and self._row_key_at(near) == key:
             return near
-        return next((row for row in range(count) if self._key_at(row) == key), None)
+        return next((row for row in range(count) if self._row_key_at(row) == key), None)
 
     # For the owner.
 
@@ -159,7 +159,7 @@ class RowView(RowPainter):
             self._rows_changed()
             return
         for row in self._rows_in_sight():
-            if self._key_at(row) in keys:
+            if self._row_key_at(row) in keys:
                 self._refresh_row(row)
 
     def flash(self, keys: Iterable[str]) -> None:
@@ -171,7 +171,7 @@ class RowView(RowPainter):
         if self._flash_timer is not None and fresh:
             self._flash_timer.resume()
         for row in self._rows_in_sight():
-            if self._key_at(row) in fresh:
+            if self._row_key_at(row) in fresh:
                 self._refresh_row(row)
 
     # Places.
@@ -193,7 +193,7 @@ class RowView(RowPainter):
         """Say whether the lines of the notes of *keys* are not those that were laid out."""
         if self._row_count() != self._map.row_count:
             return True
-        found = [row for row in self._rows_in_sight() if self._key_at(row) in keys]
+        found = [row for row in self._rows_in_sight() if self._row_key_at(row) in keys]
         if len(found) == len(keys):
             return any(self._note_at(row) != self._laid_note(row) for row in found)
         fresh = dict(self._all_notes())
@@ -211,7 +211,7 @@ class RowView(RowPainter):
         row = None if old_key is None else self._find(old_key, self._cursor)
         self._cursor = max(0, min(self._cursor, count - 1)) if row is None else row
         self._lay_out_notes()
-        self._cursor_key = self._key_at(self._cursor) if count else None
+        self._cursor_key = self._row_key_at(self._cursor) if count else None
         line = self._map.line_of(self._cursor)
         if was_in_sight and self._top > 0 and row is not None:
             self._scroll_to_row(line - old_y)
@@ -244,7 +244,7 @@ class RowView(RowPainter):
             return
         row = max(0, min(row, count - 1))
         old, self._cursor = self._cursor, row
-        key = self._key_at(row)
+        key = self._row_key_at(row)
         if old < count:
             self._refresh_row(old)
         self._refresh_row(row)
@@ -289,7 +289,7 @@ class RowView(RowPainter):
         if not self._flashing and self._flash_timer is not None:
             self._flash_timer.pause()
         for row in self._rows_in_sight():
-            if self._key_at(row) in stepped:
+            if self._row_key_at(row) in stepped:
                 self._refresh_row(row)
 
     def on_click(self, event: events.Click) -> None:

@@ -88,7 +88,7 @@ class VirtualTable(RowView):
     def _row_count(self) -> int:
         return 0 if self._model is None else len(self._model)
 
-    def _key_at(self, row: int) -> str:
+    def _row_key_at(self, row: int) -> str:
         assert self._model is not None
         return self._model.key_at(row)
 

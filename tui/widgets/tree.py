@@ -145,7 +145,7 @@ class VirtualTree(RowView):
     def _row_count(self) -> int:
         return 0 if self._model is None else self._model.tree.row_count
 
-    def _key_at(self, row: int) -> str:
+    def _row_key_at(self, row: int) -> str:
         assert self._model is not None
         node = self._model.tree.row(row)
         return _row_key(node.path, is_directory=node.is_directory)

@@ -1,0 +1,62 @@
+"""The cluster's state into units, machines and the header."""
+
+from collections.abc import Callable
+
+from c101.core.clock import Clock
+from c101.tui.feeds.access import ClusterUpdate
+from c101.tui.feeds.coalesce import Coalescer
+from c101.tui.store.console_store import ConsoleStore
+from c101.tui.store.pane_status import Freshness, PaneStatus
+from c101.tui.store.rows import Delta
+
+
+class ClusterFeed:
+    """Takes each state of the cluster, and tells the panes which rows differ."""
+
+    def __init__(
+        self,
+        store: ConsoleStore,
+        panes: Coalescer,
+        clock: Clock,
+        *,
+        machines_changed: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._panes = panes
+        self._clock = clock
+        self._machines_changed = machines_changed
+        self._connected = True
+
+    def take(self, update: ClusterUpdate) -> None:
+        """Take in one state."""
+        store, now = self._store, self._clock.time()
+        before = dict(store.units.list.rows)
+        known = store.machines.list.rows.keys() | set()
+        units = store.units.apply(update.cluster)
+        machines = store.machines.apply(update.cluster, now)
+        if before:
+            for key in units.keys & store.units.list.rows.keys():
+                store.note_change(before.get(key), store.units.list.rows[key], now)
+        self._tell("units", units)
+        self._tell("machines", machines)
+        if machines and known != store.machines.list.rows.keys():
+            self._machines_changed()
+        if units or machines:
+            self._panes.mark("header")
+        if update.connected != self._connected:
+            self._connected = update.connected
+            freshness = Freshness.LIVE if update.connected else Freshness.RECONNECTING
+            self.report(PaneStatus(freshness, now))
+
+    def report(self, status: PaneStatus) -> None:
+        """Say how fresh what units and machines show is."""
+        for pane in ("units", "machines"):
+            self._store.statuses[pane] = status
+            self._panes.mark(pane)
+        self._panes.mark("header")
+
+    def _tell(self, pane: str, delta: Delta) -> None:
+        if delta.reordered:
+            self._panes.mark(pane)
+        elif delta:
+            self._panes.mark(pane, delta.keys)

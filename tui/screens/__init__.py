@@ -1,0 +1,1 @@
+"""What is on the screen: the main one, and what opens over it."""
