@@ -8,8 +8,9 @@ from c101.core.rpc.limits import Limits
 from c101.core.rpc.wakeups import Signal
 from c101.core.rpc.wire import Wire
 
-#: How long a PING of keepalive may take before the link is given up.
-KEEPALIVE_ANSWER_SECONDS = 10.0
+#: How long a PING of keepalive may take at most before the link is given up; it is twice the
+#: keepalive's own interval where that is less.
+KEEPALIVE_ANSWER_SECONDS_MAX = 10.0
 
 #: PINGs whose answers are waited for at once.
 PINGS_MAX = 16
@@ -85,14 +86,15 @@ class ClientWire(Wire):
         """Probe a link that was silent, and give up one that did not answer the probe."""
         assert self._keepalive_seconds is not None
         seconds = self._keepalive_seconds
+        answer_seconds = min(KEEPALIVE_ANSWER_SECONDS_MAX, 2 * seconds)
         if self._probing:
-            self.client.abort(f"no answer to a keepalive within {KEEPALIVE_ANSWER_SECONDS:g} s")
+            self.client.abort(f"no answer to a keepalive within {answer_seconds:g} s")
             return
         # Without calls there is nothing to keep: and grpc's servers refuse such pings.
         if not self._heard and self.client.streams:
             self._probing = True
             self.client.ping(bytes(8))
-            seconds = KEEPALIVE_ANSWER_SECONDS
+            seconds = answer_seconds
         self._heard = False
         self._keepalive = self._loop.call_later(seconds, self._check)
 
