@@ -10,9 +10,9 @@ import pytest
 from c101.core.clock import SystemClock
 from c101.core.etcd.client import Client
 from c101.core.rpc.channel import dialer_for
-from tests.processes import EtcdProcess, KVProcess, running_etcd
+from tests.processes import EtcdProcess, KVProcess, OwnKVProcess, running_etcd, running_kv
 
-KINDS = {"etcd": (running_etcd, EtcdProcess)}
+KINDS = {"etcd": (running_etcd, EtcdProcess), "own": (running_kv, OwnKVProcess)}
 
 
 class Reachable(Protocol):

@@ -66,7 +66,7 @@ async def test_waiting_ends_when_the_lease_under_the_wait_ends(client: Client, p
 
 
 async def hold(client: Client, name: str) -> None:
-    async with client.lock(name, 5):
+    async with client.lock(name, 1.5):
         pass
 
 
