@@ -84,7 +84,8 @@ def _compare(settled: "_Settlement", name: str, unit: Unit) -> Task | None:
     layout = settled.layout
     previous = unit.placement.machine_id if unit.placement is not None else None
     if unit.target is TargetState.INACTIVE or layout.asks(name).is_global:
-        if previous is None:
+        # Without a target it is not known what is wanted: missing is not unloaded.
+        if previous is None or not unit.target_revision:
             return None
         inactive = unit.target is TargetState.INACTIVE
         reason = "its target state is inactive" if inactive else "it is global, and placed nowhere"
