@@ -70,28 +70,26 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         metadata=identity.metadata,
         since=clock.time(),
     )
-    units = ProcessUnitManager(
-        data_dir / "units",
-        machine_id=machine_id,
-        clock=clock,
-        lifeline=os.environ.get(LIFELINE_VARIABLE),
-        environment={"C101_KV": options.kv},
-    )
-    await units.start()
-    try:
-        dialers = [dialer_for(url) for url in options.kv.split(",")]
-        async with Client(dialers, clock=clock) as client:
-            settings = AgentSettings(
-                presence=presence,
-                pin_path=data_dir / "kv-pin",
-                lease_ttl_seconds=options.lease_ttl,
-            )
-            keyspace = Keyspace(options.prefix)
-            agent = Agent(settings, client=client, keyspace=keyspace, units=units, clock=clock)
-            api = AgentApi(identity, units, clock, agent.kv_link)
-            await _serve_until_told(options, socket_dir, data_dir, agent, api, clock)
-    finally:
-        await units.close()
+    dialers = [dialer_for(url) for url in options.kv.split(",")]
+    async with (
+        ProcessUnitManager(
+            data_dir,
+            machine_id=machine_id,
+            clock=clock,
+            lifeline=os.environ.get(LIFELINE_VARIABLE),
+            environment={"C101_KV": options.kv},
+        ) as units,
+        Client(dialers, clock=clock) as client,
+    ):
+        settings = AgentSettings(
+            presence=presence,
+            pin_path=data_dir / "kv-pin",
+            lease_ttl_seconds=options.lease_ttl,
+        )
+        keyspace = Keyspace(options.prefix)
+        agent = Agent(settings, client=client, keyspace=keyspace, units=units, clock=clock)
+        api = AgentApi(identity, units, clock, agent.kv_link)
+        await _serve_until_told(options, socket_dir, data_dir, agent, api, clock)
 
 
 async def _serve_until_told(

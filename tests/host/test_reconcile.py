@@ -221,4 +221,6 @@ def test_doing_what_was_said_leaves_nothing_to_do() -> None:
                 held[task.unit] = a_held(unit, active="inactive", launch="")
             case StartUnit():
                 held[task.unit] = replace(held[task.unit], active="active", restart=task.launch)
+            case _:
+                raise AssertionError(task)
     assert reconcile(cluster, HERE, held.values()) == []
