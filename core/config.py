@@ -1,0 +1,191 @@
+"""Which cluster a command means, and how its parts are reached.
+
+First ``--kv`` or ``C101_KV``; then ``--cluster`` or ``C101_CLUSTER``, a name in the configuration
+file or of a cluster on this computer; then the file's ``default``; then the cluster on this
+computer that was started last. Files::
+
+    ~/.config/c101/config.yaml              clusters: {prod: {kv: …, ssh: {…}}}, default: prod
+    ~/.local/state/c101/clusters/NAME.json  written by ``c101ctl local up``, removed by ``down``
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from c101.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshAccess:
+    """How hosts are logged in to. Empty fields are left to the user's ssh configuration."""
+
+    user: str = ""
+    identity: str = ""
+    known_hosts: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KVGateway:
+    """Where a KV is reached over SSH: the relay's host and port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalKV:
+    """The KV of a cluster on this computer."""
+
+    unix: str
+    http: str = ""
+    ssh: KVGateway | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalMachine:
+    """A machine of a cluster on this computer."""
+
+    id: str
+    name: str
+    ssh_host: str
+    ssh_port: int
+    socket_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalCluster:
+    """What ``c101ctl local up`` prints and writes down (see docs/commands.md)."""
+
+    kv: LocalKV
+    ssh: SshAccess
+    machines: tuple[LocalMachine, ...] = ()
+    lease_ttl_s: float = 3
+    dir: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredCluster:
+    """A cluster in the configuration file."""
+
+    kv: str
+    ssh: SshAccess = field(default_factory=SshAccess)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigFile:
+    """The configuration file."""
+
+    clusters: Mapping[str, ConfiguredCluster] = field(default_factory=dict)
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterAddress:
+    """A cluster as a command uses it. ``kv`` holds one endpoint URL or more, comma-separated."""
+
+    name: str
+    kv: str
+    ssh: SshAccess = field(default_factory=SshAccess)
+    local: LocalCluster | None = None
+
+
+def resolve(*, kv: str | None, cluster: str | None, environ: Mapping[str, str]) -> ClusterAddress:
+    """Say which cluster is meant by the flags, the environment and the files, in that order.
+
+    Raises ConfigError: none is, or a file cannot be read.
+    """
+    kv = kv or (None if cluster else environ.get("C101_KV"))
+    if kv:
+        return _by_endpoint(kv, environ)
+    name = cluster or environ.get("C101_CLUSTER")
+    configured = _config(environ)
+    name = name or configured.default
+    if name:
+        return _by_name(name, configured, environ)
+    found = local_clusters(environ)
+    if found:
+        name, local = found[0]
+        return _local(name, local)
+    if len(configured.clusters) == 1:
+        (only,) = configured.clusters
+        return _by_name(only, configured, environ)
+    raise ConfigError(
+        "no cluster is named, and none runs on this computer",
+        hint="c101ctl local up --dir DIR starts one; --kv URL or --cluster NAME names one",
+    )
+
+
+def clusters_dir(environ: Mapping[str, str]) -> Path:
+    """Return where clusters on this computer write themselves down."""
+    state = environ.get("XDG_STATE_HOME") or _home(environ) / ".local" / "state"
+    return Path(state) / "c101" / "clusters"
+
+
+def local_clusters(environ: Mapping[str, str]) -> list[tuple[str, LocalCluster]]:
+    """Return the clusters on this computer by name, the one started last first."""
+    files = []
+    for path in clusters_dir(environ).glob("*.json"):
+        try:
+            files.append((path.stat().st_mtime, path.stem, _read_local(path)))
+        except FileNotFoundError:
+            continue  # it was just ended
+    return [(name, local) for _, name, local in sorted(files, key=lambda one: -one[0])]
+
+
+def _read_local(path: Path) -> LocalCluster:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=LocalCluster)
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"{path}: {error}", hint="remove it if that cluster is gone") from error
+
+
+def _local(name: str, local: LocalCluster) -> ClusterAddress:
+    return ClusterAddress(name=name, kv=local.kv.unix, ssh=local.ssh, local=local)
+
+
+def _by_endpoint(kv: str, environ: Mapping[str, str]) -> ClusterAddress:
+    for name, local in local_clusters(environ):
+        if kv in {local.kv.unix, local.kv.http}:
+            return ClusterAddress(name=name, kv=kv, ssh=local.ssh, local=local)
+    return ClusterAddress(name=kv, kv=kv)
+
+
+def _by_name(name: str, configured: ConfigFile, environ: Mapping[str, str]) -> ClusterAddress:
+    for found, local in local_clusters(environ):
+        if found == name:
+            return _local(name, local)
+    cluster = configured.clusters.get(name)
+    if cluster is None:
+        known = sorted({*configured.clusters, *(found for found, _ in local_clusters(environ))})
+        raise ConfigError(
+            f"no cluster is called {name}",
+            hint="known are " + ", ".join(known) if known else f"{config_path(environ)} names none",
+        )
+    return ClusterAddress(name=name, kv=cluster.kv, ssh=cluster.ssh)
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    """Return where the configuration file is looked for."""
+    base = environ.get("XDG_CONFIG_HOME") or _home(environ) / ".config"
+    return Path(base) / "c101" / "config.yaml"
+
+
+def _config(environ: Mapping[str, str]) -> ConfigFile:
+    path = config_path(environ)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return ConfigFile()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    try:
+        return msgspec.yaml.decode(text, type=ConfigFile)
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - no HOME: passwd

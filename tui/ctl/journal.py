@@ -1,0 +1,186 @@
+"""``journal``: what units have written, merged over machines in the order of time."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+
+import click
+
+from c101.core.errors import ConfigError, LinkError
+from c101.core.model.cluster import ClusterState
+from c101.core.model.journal import JournalEntry
+from c101.core.model.machine import Machine
+from c101.tui.ctl.links import agent_of
+from c101.tui.ctl.names import unit_name
+from c101.tui.ctl.output import print_json, say
+from c101.tui.ctl.places import is_lost, machine_called, machines_of
+from c101.tui.ctl.rows import rfc3339
+from c101.tui.ctl.session import Options, Session, run
+from c101.tui.render.sanitise import sanitise
+
+PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+#: Lines printed where nobody says how many.
+LINES = 10
+#: Between tries to reach a machine again while following; the last one repeats.
+RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Query:
+    """What is asked of each machine."""
+
+    units: Sequence[str]
+    lines: int
+    priority_max: int | None
+    follow: bool
+
+
+@click.command("journal")
+@click.argument("units", nargs=-1)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is new.")
+@click.option("-n", "--lines", type=click.IntRange(0), default=LINES, show_default=True)
+@click.option("-p", "--priority", help="This and graver: 0 to 7, or err, warning, info …")
+@click.option("-m", "--machine", default="", help="Only of this machine.")
+@click.pass_obj
+def journal_command(
+    options: Options,
+    *,
+    units: tuple[str, ...],
+    follow: bool,
+    lines: int,
+    priority: str | None,
+    machine: str,
+) -> None:
+    """Print what UNITS (all of them where none is named) have written; -n 0 is everything."""
+    query = _Query(
+        units=[unit_name(unit) for unit in units],
+        lines=lines,
+        priority_max=_priority(priority),
+        follow=follow,
+    )
+
+    async def verb(session: Session) -> None:
+        cluster = await session.registry.snapshot()
+        machines = _machines(cluster, query.units, machine)
+        if follow:
+            await _follow(session, machines, query)
+        else:
+            await _print_all(session, machines, query)
+
+    run(options, verb)
+
+
+def _priority(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if text in PRIORITIES:
+        return PRIORITIES.index(text)
+    if text.isdigit() and int(text) < len(PRIORITIES):
+        return int(text)
+    raise ConfigError(f"not a priority: {text}", hint="0 to 7, or " + ", ".join(PRIORITIES))
+
+
+def _machines(cluster: ClusterState, units: Sequence[str], only: str) -> list[Machine]:
+    """Return the machines to ask; those that are lost are named and left out."""
+    if units:
+        found = {one.id: one for unit in units for one in machines_of(cluster, unit, only=only)}
+    elif only:
+        one = machine_called(cluster, only)
+        found = {one.id: one}
+    else:
+        found = dict(cluster.machines)
+    for one in found.values():
+        if is_lost(one):
+            say(f"{one.name} is lost: its journal is not shown")
+    return [one for one in found.values() if not is_lost(one)]
+
+
+async def _print_all(session: Session, machines: Sequence[Machine], query: _Query) -> None:
+    answers = await asyncio.gather(*(_read(session, one, query) for one in machines))
+    entries = sorted(chain.from_iterable(answers), key=lambda one: one[1].realtime_us)
+    for name, entry in entries[-query.lines :] if query.lines else entries:
+        _print(session.options, name, entry)
+
+
+async def _read(
+    session: Session, machine: Machine, query: _Query
+) -> list[tuple[str, JournalEntry]]:
+    entries: list[tuple[str, JournalEntry]] = []
+    async with (
+        agent_of(machine, session.address, session.clock) as agent,
+        agent.journal(
+            units=query.units, lines=query.lines, priority_max=query.priority_max
+        ) as batches,
+    ):
+        async for batch in batches:
+            entries.extend((machine.name, entry) for entry in batch.entries)
+    return entries
+
+
+async def _follow(session: Session, machines: Sequence[Machine], query: _Query) -> None:
+    """Print the latest lines of all in order, then each as it comes."""
+    async with asyncio.TaskGroup() as group:
+        for machine in machines:
+            group.create_task(_follow_one(session, machine, query), name=machine.name)
+
+
+async def _follow_one(session: Session, machine: Machine, query: _Query) -> None:
+    cursor, failures = "", 0
+    while True:
+        try:
+            async with (
+                agent_of(machine, session.address, session.clock) as agent,
+                agent.journal(
+                    units=query.units,
+                    lines=0 if cursor else query.lines,
+                    after_cursor=cursor,
+                    priority_max=query.priority_max,
+                    follow=True,
+                ) as batches,
+            ):
+                async for batch in batches:
+                    failures = 0
+                    if batch.gap:
+                        say(f"{machine.name}: lines are missing here")
+                    for entry in batch.entries:
+                        _print(session.options, machine.name, entry)
+                        cursor = entry.cursor
+        except LinkError as error:
+            if not failures:
+                say(f"{machine.name}: {error}; trying again")
+        await session.clock.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+        failures += 1
+
+
+def _print(options: Options, machine: str, entry: JournalEntry) -> None:
+    if options.json:
+        print_json(
+            {
+                "time": rfc3339(entry.realtime_us / 1e6),
+                "machine": machine,
+                "unit": entry.unit,
+                "priority": entry.priority,
+                "pid": entry.pid,
+                "identifier": entry.identifier,
+                "message": entry.message.decode("utf-8", "replace"),
+                "cursor": entry.cursor,
+            }
+        )
+        return
+    sys.stdout.write(line_of(entry, machine) + "\n")
+    sys.stdout.flush()
+
+
+def line_of(entry: JournalEntry, machine: str) -> str:
+    """Return an entry as one line that is safe to print, its time in this computer's zone."""
+    when = datetime.fromtimestamp(entry.realtime_us / 1e6).astimezone()
+    source = entry.identifier or entry.unit
+    pid = f"[{entry.pid}]" if entry.pid else ""
+    message = sanitise(entry.message)
+    return (
+        sanitise(f"{when:%b %d %H:%M:%S.%f}"[:-3])
+        + f" {machine} {sanitise(source)}{pid}: {message}"
+    )

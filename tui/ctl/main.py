@@ -1,0 +1,140 @@
+"""The root of ``c101ctl``: global options, verbs by name, errors to exit statuses."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import click
+
+from c101 import __version__
+from c101.core.errors import C101Error
+from c101.tui.ctl.output import print_error
+from c101.tui.ctl.session import Options
+
+#: Every verb: the module that holds it, and its line of help. The module is imported when called.
+VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "get": ("keys", "Print the value of a key."),
+        "set": ("keys", "Write a key."),
+        "ls": ("keys", "List keys."),
+        "rm": ("keys", "Delete a key, or with -r all below it."),
+        "watch": ("keys", "Print changes of a key as they happen."),
+        "submit": ("units", "Make unit files known to the cluster."),
+        "load": ("units", "Have units placed and loaded."),
+        "start": ("units", "Have units running."),
+        "stop": ("units", "Have units stopped, and kept loaded."),
+        "restart": ("units", "Stop and start units once."),
+        "unload": ("units", "Have units stopped and placed nowhere."),
+        "destroy": ("units", "Stop units and forget their files."),
+        "cat": ("listing", "Print a unit's file."),
+        "status": ("status", "Say how a unit fares where it runs."),
+        "journal": ("journal", "Print what units have written."),
+        "why": ("listing", "Say why a unit is where it is, or nowhere."),
+        "list-units": ("listing", "List units and their states."),
+        "list-unit-files": ("listing", "List unit files and their targets."),
+        "list-machines": ("listing", "List machines."),
+        "local": ("local", "Run a whole cluster on this computer."),
+        "completion": ("completion", "Print the completion script of a shell."),
+    }
+)
+
+
+class LazyGroup(click.Group):
+    """A group whose verbs are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name every verb, in the order of the table."""
+        return [*super().list_commands(ctx), *VERBS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module and return it."""
+        if cmd_name not in VERBS:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"c101.tui.ctl.{VERBS[cmd_name][0]}")
+        command = getattr(module, cmd_name.replace("-", "_") + "_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the table, without importing anything."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="c101ctl")
+@click.option("--kv", metavar="URL", help="Endpoints of the KV, comma-separated. [env: C101_KV]")
+@click.option("--cluster", metavar="NAME", help="Which cluster is meant. [env: C101_CLUSTER]")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.option("--prefix", default="/c101/", show_default=True, help="Prefix of the cluster's keys.")
+@click.option("--request-timeout", type=float, default=5.0, show_default=True, metavar="SECONDS")
+@click.pass_context
+def root(
+    context: click.Context,
+    kv: str | None,
+    cluster: str | None,
+    output: str,
+    prefix: str,
+    request_timeout: float,
+) -> None:
+    """Run a cluster of Linux machines: its keys, units, journals and machines."""
+    context.obj = Options(
+        kv=kv,
+        cluster=cluster,
+        json=output == "json",
+        prefix=prefix,
+        timeout_seconds=request_timeout,
+    )
+
+
+def main() -> None:
+    """Run ``c101ctl``; ends the process with its exit status."""
+    json = _wants_json(sys.argv[1:])
+    try:
+        status = root.main(standalone_mode=False, prog_name="c101ctl")
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.UsageError as error:
+        if json:
+            print_error("usage", error.format_message(), None, json=True)
+        else:
+            error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone: nothing to say, and nobody to say it to
+        sys.exit(1)
+    except C101Error as error:
+        print_error(error.code, str(error), error.hint, json=json)
+        sys.exit(error.exit_status)
+    except BaseExceptionGroup as group:
+        known = _only_error(group)
+        print_error(known.code, str(known), known.hint, json=json)
+        sys.exit(known.exit_status)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _only_error(group: BaseExceptionGroup[BaseException]) -> C101Error:
+    """Return the known error in *group*; anything else is a fault of ours, and raised as it is."""
+    for error in group.exceptions:
+        if isinstance(error, C101Error):
+            return error
+        if isinstance(error, BaseExceptionGroup):
+            return _only_error(error)
+    raise group
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Say whether ``-o json`` was asked for, in a form that holds where parsing failed too."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(
+        (word in {"-o", "--output"} and after == "json") or word in {"-ojson", "--output=json"}
+        for word, after in pairs
+    )
+
+
+if __name__ == "__main__":
+    main()
