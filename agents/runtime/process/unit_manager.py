@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -121,8 +121,8 @@ class ProcessUnitManager:
         )
         held = self._held.get(name) or self._new(name, spec)
         async with held.lock:
-            if held.status.unloading and held.link is not None:
-                await self._order_if_there(held, "keep")
+            # An unload may be under way that has not been heard of yet.
+            await self._order_if_there(held, "keep")
             if self._held.get(name) is held and held.spec.dump() == spec.dump():
                 return
             await asyncio.to_thread(held.directory.install, text, spec.dump())
@@ -145,26 +145,22 @@ class ProcessUnitManager:
 
     async def start(self, name: str, *, restart: str = "") -> None:
         """Start; see ``UnitManager.start``."""
-        held = self._get(name)
-        async with held.lock:
+        async with self._locked(name) as held:
             await self._order(held, "start", restart)
 
     async def stop(self, name: str) -> None:
         """Stop; see ``UnitManager.stop``."""
-        held = self._get(name)
-        async with held.lock:
+        async with self._locked(name) as held:
             await self._order_if_there(held, "stop")
 
     async def restart(self, name: str, *, restart: str = "") -> None:
         """Stop and start; see ``UnitManager.restart``."""
-        held = self._get(name)
-        async with held.lock:
+        async with self._locked(name) as held:
             await self._order(held, "restart", restart)
 
     async def reload(self, name: str) -> None:
         """Run ExecReload=; see ``UnitManager.reload``."""
-        held = self._get(name)
-        async with held.lock:
+        async with self._locked(name) as held:
             try:
                 taken = await self._order_if_there(held, "reload")
             except OrderRefusedError as exc:
@@ -174,8 +170,7 @@ class ProcessUnitManager:
 
     async def reset_failed(self, name: str) -> None:
         """Forget a failure; see ``UnitManager.reset_failed``."""
-        held = self._get(name)
-        async with held.lock:
+        async with self._locked(name) as held:
             if held.link is not None or held.status.state == "failed" or held.status.limit_count:
                 await self._order(held, "reset")
 
@@ -208,11 +203,15 @@ class ProcessUnitManager:
         self._units_root.parent.chmod(0o700)
         self._journal_id = open_journal(self._journal_root)
 
-    def _get(self, name: str) -> HeldUnit:
+    @asynccontextmanager
+    async def _locked(self, name: str) -> AsyncIterator[HeldUnit]:
         held = self._held.get(name)
-        if held is None:
-            raise NotFoundError(f"{name} is not loaded")
-        return held
+        if held is not None:
+            async with held.lock:
+                if self._held.get(name) is held:
+                    yield held
+                    return
+        raise NotFoundError(f"{name} is not loaded")
 
     def _new(self, name: str, spec: Spec) -> HeldUnit:
         directory = UnitDirectory(self._units_root, name)
@@ -251,6 +250,7 @@ class ProcessUnitManager:
         """Forget a unit whose directory is gone."""
         if self._held.get(held.name) is held:
             del self._held[held.name]
+            held.status = Status()
             self._publisher.put(held.name, partial(describe_gone, held.name))
             prune(self._journal_root, keep=self._held)
 
