@@ -92,6 +92,50 @@ async def _serve_kv(
     return 0
 
 
+@cli.command()
+@click.option("--kv", "urls", required=True, metavar="URL[,URL]...", help="unix, http or https.")
+@click.option("--name", metavar="NAME", help="What this engine is called; its host and pid.")
+@click.option("--prefix", default="/c101/", show_default=True, help="Of the cluster's keys.")
+def engine(urls: str, name: str | None, prefix: str) -> None:
+    """Decide where units run: the scheduler, on our KV or on a real etcd.
+
+    Several may run: one leads, the others wait for its lease to end.
+    """
+    import uvloop  # noqa: PLC0415
+
+    from c101.core import log  # noqa: PLC0415
+
+    log.configure(level=os.environ.get("C101_LOG_LEVEL", "info"))
+    uvloop.run(_run_engine(urls, name or f"{socket.gethostname()}-{os.getpid()}", prefix))
+
+
+async def _run_engine(urls: str, name: str, prefix: str) -> None:
+    import asyncio  # noqa: PLC0415
+    import signal  # noqa: PLC0415
+
+    from c101.core.clock import SystemClock  # noqa: PLC0415
+    from c101.core.notify import notify  # noqa: PLC0415
+    from c101.core.registry.keyspace import Keyspace  # noqa: PLC0415
+    from c101.core.rpc.dial import dialer_for  # noqa: PLC0415
+    from c101.core.scheduler.engine import run_engine  # noqa: PLC0415
+
+    try:
+        keyspace = Keyspace(prefix)
+    except ValueError as exc:
+        raise ConfigError(f"--prefix: {exc}") from exc
+    dialers = [dialer_for(url) for url in urls.split(",")]
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    lifeline = _hold_lifeline(loop)
+    notify("READY=1")
+    await run_engine(dialers=dialers, keyspace=keyspace, name=name, clock=SystemClock(), stop=stop)
+    notify("STOPPING=1")
+    if lifeline is not None:
+        lifeline.cancel()
+
+
 def _hold_lifeline(loop: "asyncio.AbstractEventLoop") -> "asyncio.Task[None] | None":
     """End this process at once when its supervisor, if it has one, is gone."""
     from c101.core.lifeline import ENVIRONMENT_VARIABLE, watch_lifeline  # noqa: PLC0415

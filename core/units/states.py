@@ -4,9 +4,10 @@
 command      target after    legal before
 ===========  ==============  =====================================
 submit       inactive        unknown (inactive: nothing to do)
-load         loaded          unknown, inactive, loaded
+load         loaded          unknown, inactive, loaded, launched
 start        launched        unknown, inactive, loaded, launched
 stop         loaded          loaded, launched
+restart      launched        launched
 unload       inactive        inactive, loaded, launched
 destroy      unknown         inactive, loaded, launched
 ===========  ==============  =====================================
@@ -29,6 +30,7 @@ class Command(StrEnum):
     LOAD = "load"
     START = "start"
     STOP = "stop"
+    RESTART = "restart"
     UNLOAD = "unload"
     DESTROY = "destroy"
 
@@ -45,9 +47,10 @@ _INACTIVE, _LOADED, _LAUNCHED = TargetState.INACTIVE, TargetState.LOADED, Target
 
 TRANSITIONS: Mapping[Command, Transition] = {
     Command.SUBMIT: Transition(_INACTIVE, frozenset({None, _INACTIVE})),
-    Command.LOAD: Transition(_LOADED, frozenset({None, _INACTIVE, _LOADED})),
+    Command.LOAD: Transition(_LOADED, frozenset({None, _INACTIVE, _LOADED, _LAUNCHED})),
     Command.START: Transition(_LAUNCHED, frozenset({None, _INACTIVE, _LOADED, _LAUNCHED})),
     Command.STOP: Transition(_LOADED, frozenset({_LOADED, _LAUNCHED})),
+    Command.RESTART: Transition(_LAUNCHED, frozenset({_LAUNCHED})),
     Command.UNLOAD: Transition(_INACTIVE, frozenset({_INACTIVE, _LOADED, _LAUNCHED})),
     Command.DESTROY: Transition(None, frozenset({_INACTIVE, _LOADED, _LAUNCHED})),
 }

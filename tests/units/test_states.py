@@ -8,9 +8,10 @@ from c101.core.units.states import TRANSITIONS, Command, refuse
 INACTIVE, LOADED, LAUNCHED = TargetState.INACTIVE, TargetState.LOADED, TargetState.LAUNCHED
 TABLE: dict[Command, tuple[TargetState | None, set[TargetState | None]]] = {
     Command.SUBMIT: (INACTIVE, {None, INACTIVE}),
-    Command.LOAD: (LOADED, {None, INACTIVE, LOADED}),
+    Command.LOAD: (LOADED, {None, INACTIVE, LOADED, LAUNCHED}),
     Command.START: (LAUNCHED, {None, INACTIVE, LOADED, LAUNCHED}),
     Command.STOP: (LOADED, {LOADED, LAUNCHED}),
+    Command.RESTART: (LAUNCHED, {LAUNCHED}),
     Command.UNLOAD: (INACTIVE, {INACTIVE, LOADED, LAUNCHED}),
     Command.DESTROY: (None, {INACTIVE, LOADED, LAUNCHED}),
 }
