@@ -10,6 +10,7 @@ not answer only its share of it, so that one silent server does not use up the t
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
@@ -32,9 +33,13 @@ from c101.core.rpc.channel import Channel, ClientStream, Dialer
 from c101.core.rpc.client_call import NotProcessedError
 from c101.core.rpc.status import CallLostError, RpcError
 
-#: A link with open calls that says nothing for so long is asked whether it is alive. etcd refuses
-#: clients that ask more often than every 5 s.
-KEEPALIVE_SECONDS = 10.0
+#: A link with open calls that says nothing for so long is asked whether it is alive, and given up
+#: when it does not say so in twice that. Questions are three times that apart, which etcd allows:
+#: it refuses clients that ask more often than every 5 s.
+KEEPALIVE_SECONDS = 2.0
+
+#: What a link that left a request unanswered has for the answer to a PING.
+PROBE_SECONDS = 1.0
 
 #: An attempt to connect goes on for so long, for whoever comes to wait for it.
 CONNECT_SECONDS_MAX = 20.0
@@ -48,6 +53,8 @@ REQUIRE_LEADER = ((b"hasleader", b"true"),)
 
 _M = TypeVar("_M", bound=Message)
 
+logger = logging.getLogger(__name__)
+
 #: Sends one request to an endpoint within so many seconds, and returns the raw answer.
 Send = Callable[["Endpoint", float], Awaitable[bytes]]
 
@@ -59,7 +66,9 @@ class Endpoint:
         self.index = index
         self.name = dialer.name
         self.channel = Channel(dialer, keepalive_seconds=KEEPALIVE_SECONDS)
+        self._dialer = dialer
         self._connecting: asyncio.Task[float] | None = None
+        self._probing: asyncio.Task[None] | None = None
 
     async def connect(self, timeout_seconds: float) -> None:
         """Have a link that answers; one that stands is taken as it is.
@@ -78,12 +87,36 @@ class Endpoint:
         except (TimeoutError, DeadlineExceededError) as exc:
             raise LinkError(f"{self.name} did not answer within {timeout_seconds:.1f} s") from exc
 
+    def suspect(self) -> None:
+        """Have the link probed, since a request was not answered; a dead one is replaced.
+
+        A lease would be lost before the channel's own keepalive gave such a link up.
+        """
+        if self._probing is None and self.channel.connected:
+            self._probing = asyncio.create_task(self._probe(), name=f"probe {self.name}")
+            self._probing.add_done_callback(self._probed)
+
     async def close(self) -> None:
         """Close the channel, and give up connecting."""
         await self.channel.close()
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait([self._connecting])
+        tasks = [task for task in (self._connecting, self._probing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _probe(self) -> None:
+        suspected = self.channel
+        try:
+            await suspected.ping(PROBE_SECONDS)
+        except DeadlineExceededError:
+            self.channel = Channel(self._dialer, keepalive_seconds=KEEPALIVE_SECONDS)
+            await suspected.close()
+        except C101Error as exc:
+            logger.debug("probe ended early", extra={"link": self.name, "reason": str(exc)})
+
+    def _probed(self, _: asyncio.Task[None]) -> None:
+        self._probing = None
 
     def _connected(self, attempt: asyncio.Task[float]) -> None:
         self._connecting = None
@@ -219,7 +252,11 @@ class _Attempts:
                     raise failure from exc
             except (LinkError, DeadlineExceededError) as exc:
                 failure = exc
+                if isinstance(exc, DeadlineExceededError):
+                    endpoint.suspect()
                 if not self._may_repeat(failure):
+                    # Nor will the next request begin with this endpoint, where there is another.
+                    self._endpoints.leave(endpoint)
                     raise
             await self._pause(endpoint, failure)
 

@@ -200,6 +200,7 @@ class Watch:
                 await self._check_history(created.header)
                 self._stack, self._stream = stack.pop_all(), stream
         except TimeoutError as exc:
+            endpoint.suspect()
             silence = f"{endpoint.name} did not take the watch within {seconds:.1f} s"
             raise DeadlineExceededError(silence) from exc
         self._held.clear()

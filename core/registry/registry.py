@@ -59,17 +59,17 @@ class Registry:
             if result.succeeded:
                 return self._unit(name, result)
             known = self._key(result, self._keyspace.unit_file(name))
-            if known is not None and known.value == text.encode():
+            assert known is not None  # it was compared and read in one transaction
+            if known.value == text.encode():
                 return self._unit(name, result)
             if not replace:
                 raise ConflictError(
                     f"{name} is known with another file",
                     hint="--replace changes it; cat shows what is there",
                 )
-            if known is not None:
-                result = await self._swap(name, text, known)
-                if result.succeeded:
-                    return self._unit(name, result)
+            result = await self._swap(name, text, known)
+            if result.succeeded:
+                return self._unit(name, result)
         raise ConflictError(f"{name} keeps being changed by others")
 
     async def instantiate(self, name: str) -> Unit:
@@ -97,15 +97,18 @@ class Registry:
     async def set_target(self, name: str, target: TargetState) -> Unit:
         """Say what the cluster wants of a unit; the same again changes nothing.
 
-        Raises NotFoundError. InvalidNameError: it is a template.
+        Raises NotFoundError. InvalidNameError: it is a template. RecordError: a part of the unit is
+        damaged; nothing is changed.
         """
         _refuse_template(UnitName.parse(name))
         file, key = self._keyspace.unit_file(name), self._keyspace.unit_target(name)
         result = await self._client.transaction(
             compare=[txn.create_revision(file).greater(0), txn.value(key).equals(target)],
             success=[self._all_of(name)],
+            failure=[self._all_of(name)],
         )
         if not result.succeeded:
+            self._unit(name, result)
             result = await self._client.transaction(
                 compare=[txn.create_revision(file).greater(0)],
                 success=[Put(key, target), self._all_of(name)],

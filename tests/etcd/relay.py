@@ -12,7 +12,8 @@ class Relay:
     """Relays each connection to *port* of 127.0.0.1, on a port of its own.
 
     ``cut`` ends all connections, and those that come until ``mend``; ``silence`` keeps them open
-    and passes nothing on, like a network that went away.
+    and passes nothing on until then, like a network that went away; ``forget`` never passes
+    anything on again over those that are open, like a NAT that lost its table.
     """
 
     def __init__(self, port: int) -> None:
@@ -36,6 +37,12 @@ class Relay:
 
     def silence(self) -> None:
         self._flowing.clear()
+
+    def forget(self) -> None:
+        self._flowing.clear()
+        # Those that are open wait for an event that nobody will set.
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     def mend(self) -> None:
         self._whole = True
@@ -83,8 +90,9 @@ class Relay:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
+            flowing = self._flowing
             while data := await reader.read(CHUNK_BYTES):
-                await self._flowing.wait()
+                await flowing.wait()
                 writer.write(data)
                 await writer.drain()
 

@@ -105,6 +105,48 @@ async def test_a_write_that_nobody_answers_ends_at_its_deadline(
         assert 0.25 < time.monotonic() - before < 0.6
 
 
+async def test_after_a_write_that_nobody_answered_the_next_goes_elsewhere(
+    server: KVProcess, prefix: str
+) -> None:
+    async with (
+        relay_to(server.port) as relay,
+        client_of(relay, server, timeout_seconds=0.3) as client,
+    ):
+        await client.get(prefix)
+        relay.silence()
+        with pytest.raises(DeadlineExceededError):
+            await client.put(prefix, "1")
+        await client.put(prefix, "2")
+
+
+async def test_a_link_that_fell_silent_is_replaced_after_a_request_found_out(
+    server: KVProcess, prefix: str
+) -> None:
+    async with (
+        relay_to(server.port) as relay,
+        client_of(relay, timeout_seconds=0.5) as client,
+        client.watch(prefix) as watch,
+    ):
+        relay.forget()
+        waiting = asyncio.create_task(anext(watch))
+        with pytest.raises(DeadlineExceededError):
+            await client.get(prefix)
+        async with asyncio.timeout(5):
+            while not await written(client, prefix):
+                pass
+            batch = await waiting
+        assert batch.events[0].kv.key == prefix.encode()
+
+
+async def written(client: Client, key: str) -> bool:
+    """Write *key*; return whether an answer came."""
+    try:
+        await client.put(key, "x")
+    except (DeadlineExceededError, LinkError):
+        return False
+    return True
+
+
 async def test_no_endpoint_at_all_is_a_link_error_in_time() -> None:
     other = KVProcess(Path("/nowhere"))
     async with client_of(NOBODY, other, timeout_seconds=0.4) as client:

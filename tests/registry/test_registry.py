@@ -207,6 +207,11 @@ async def test_a_damaged_unit_is_named_by_its_fault_and_can_be_destroyed(
     await client.put(keyspace.unit_placement(WEB), '{"machine_id":"m1","reason":1,"since":0}')
     with pytest.raises(RecordError, match=r"units/web.service/placement: \$\.reason: Expected str"):
         await registry.unit(WEB)
+    with pytest.raises(RecordError):
+        await registry.set_target(WEB, TargetState.LAUNCHED)
+    target = await client.get(keyspace.unit_target(WEB))
+    assert target is not None
+    assert target.value == b"inactive"
     snapshot = await registry.snapshot()
     assert list(snapshot.damaged) == ["units/web.service/placement"]
     assert snapshot.units == {}
