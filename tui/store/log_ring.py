@@ -97,11 +97,15 @@ class LogRing:
         """Let only lines that pass into view, of those kept and of those to come."""
         self._filter = line_filter
         self._dead = 0
-        self._passing = (
-            []
-            if line_filter is None
-            else [n for n in range(self._first, self._next) if line_filter(self._line(n))]
-        )
+        self._passing = []
+        if line_filter is not None:
+            lines = enumerate(self._in_order(), self._first)
+            self._passing = [number for number, line in lines if line_filter(line)]
+
+    def _in_order(self) -> list[LogLine]:
+        """Return the lines kept, oldest first: one copy of references, no arithmetic for each."""
+        oldest = (self._first - self._origin) % self.lines_max
+        return (self._slots[oldest:] + self._slots[:oldest])[: len(self)]
 
     def clear(self) -> None:
         """Forget every line."""

@@ -5,6 +5,7 @@ scrolling up holds the picture still, whatever arrives, and a badge counts what 
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import islice
 from typing import ClassVar, Final
 
@@ -29,6 +30,9 @@ __all__ = ["LINES_MAX", "LogLine", "VirtualLog"]
 PENDING_MAX: Final = 20_000
 
 FLUSHES_PER_SECOND: Final = 30
+
+#: Texts of prefixes that a filter remembers its answer to.
+PREFIXES_MAX: Final = 4_096
 
 #: Cells that left and right move the text by.
 SHIFT_CELLS: Final = 8
@@ -374,9 +378,17 @@ class VirtualLog(LineView):
 
 
 def _holding(folded: str) -> LineFilter:
+    # Times, machines and units repeat from line to line.
+    @lru_cache(maxsize=PREFIXES_MAX)
+    def prefix_holds(text: str) -> bool:
+        return folded in text.casefold()
+
     def passes(line: LogLine) -> bool:
         if folded in line.text.casefold():
             return True
-        return any(folded in cell.text.casefold() for cell in line.prefix)
+        for cell in line.prefix:  # noqa: SIM110 - a generator for each of 100 000 lines is slow
+            if prefix_holds(cell.text):
+                return True
+        return False
 
     return passes
