@@ -6,6 +6,7 @@ from c101.core.rpc import frames
 from c101.core.rpc.client_call import ClientCall
 from c101.core.rpc.connection import Connection
 from c101.core.rpc.frames import ConnectionFailure, ErrorCode
+from c101.core.rpc.header_decoder import list_bytes
 from c101.core.rpc.limits import (
     HEADER_BLOCK_BYTES_REMEMBERED_MAX,
     HEADER_BLOCKS_MAX,
@@ -88,7 +89,7 @@ class ClientConnection(Connection):
         """Send the end of a request; its answer is still to come."""
         self.write(ending)
 
-    def on_headers(self, stream_id: int, block: bytes, *, end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, block: bytes, end_stream: int) -> None:
         """Take the head or the trailers of an answer."""
         head = self._heads.get(block)
         if head is None:
@@ -97,11 +98,11 @@ class ClientConnection(Connection):
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream never opened")
         call = self.streams.get(stream_id)
         if isinstance(call, ClientCall):
-            call.on_head(head, end=end_stream)
+            call.on_head(head, end=bool(end_stream))
 
     def _decode(self, block: bytes) -> ResponseHead:
         fields = self.decoder.decode(block)
-        if fields is None:
+        if list_bytes(fields) > self.limits.header_list_bytes_max:
             return _TOO_MANY_FIELDS
         head = parse_response(fields)
         # What a block means depends on the table: when that moves, what was learnt is void.

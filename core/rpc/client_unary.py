@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from c101.core.errors import C101Error
 from c101.core.rpc.client_call import ClientCall
-from c101.core.rpc.messages import PREFIX_BYTES
+from c101.core.rpc.messages import PREFIX_BYTES, unpack_prefix
 from c101.core.rpc.status import Code, RpcError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ClientUnary(ClientCall):
         self.client.send_message(self, request)
         self.end()
 
-    def on_data(self, payload: bytes, flow_bytes: int, *, end: bool) -> None:
+    def on_data(self, payload: bytes, flow_bytes: int, end: int) -> None:
         """Take the answer: mostly one message, whole, in one frame."""
         if (
             self._message is None
@@ -37,12 +37,11 @@ class ClientUnary(ClientCall):
             and not end
             and len(payload) == flow_bytes
             and len(payload) >= PREFIX_BYTES
-            and not payload[0]
-            and int.from_bytes(payload[1:PREFIX_BYTES], "big") == len(payload) - PREFIX_BYTES
+            and unpack_prefix(payload) == (0, len(payload) - PREFIX_BYTES)
         ):
             self._message = payload[PREFIX_BYTES:]
         else:
-            super().on_data(payload, flow_bytes, end=end)
+            super().on_data(payload, flow_bytes, end)
 
     def on_message(self, message: bytes) -> None:
         """Keep the answer until its status came."""

@@ -10,7 +10,20 @@ from collections.abc import Callable
 from typing import Final
 
 from c101.core.rpc import frames
-from c101.core.rpc.frames import ConnectionFailure, ErrorCode
+from c101.core.rpc.frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADER_BYTES,
+    HEADERS,
+    PADDED,
+    PRIORITISED,
+    STREAM_ID_MASK,
+    ConnectionFailure,
+    ErrorCode,
+    unpack_header,
+)
 from c101.core.rpc.header_decoder import HeaderDecoder
 from c101.core.rpc.limits import (
     CONTINUATIONS_MAX,
@@ -35,7 +48,7 @@ class _HeaderPart:
 
     __slots__ = ("block", "continuations", "end_stream", "stream_id")
 
-    def __init__(self, stream_id: int, block: bytes, *, end_stream: bool) -> None:
+    def __init__(self, stream_id: int, block: bytes, end_stream: int) -> None:
         self.stream_id = stream_id
         self.block = block
         self.end_stream = end_stream
@@ -70,7 +83,7 @@ class Connection(SendSide):
     ) -> None:
         super().__init__(limits, wake)
         self.now = now
-        self.decoder = HeaderDecoder(limits.header_list_bytes_max)
+        self.decoder = HeaderDecoder()
         self.last_stream_id = 0
         self.held_bytes = 0
         self.receive_window = limits.connection_window_bytes
@@ -103,8 +116,8 @@ class Connection(SendSide):
         """The last stream of the peer that was looked at, as GOAWAY tells."""
 
     @abstractmethod
-    def on_headers(self, stream_id: int, block: bytes, *, end_stream: bool) -> None:
-        """Take one whole header block."""
+    def on_headers(self, stream_id: int, block: bytes, end_stream: int) -> None:
+        """Take one whole header block; *end_stream* is the flag as it came."""
 
     def on_peer_reset(self) -> None:
         """Hear that the peer reset a stream."""
@@ -171,32 +184,30 @@ class Connection(SendSide):
 
     def _parse(self, data: bytes) -> None:
         streams = self.streams
-        unpack_header = frames.unpack_header
         at = 0
         size = len(data)
-        while size - at >= frames.HEADER_BYTES:
+        while size - at >= HEADER_BYTES:
             length_high, length, kind, flags, stream_id = unpack_header(data, at)
             if length_high or length > FRAME_BYTES_MAX:
                 raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "frame too large")
-            end = at + frames.HEADER_BYTES + length
+            end = at + HEADER_BYTES + length
             if end > size:
                 break
-            payload = data[at + frames.HEADER_BYTES : end]
+            payload = data[at + HEADER_BYTES : end]
             at = end
             # Nearly every frame is one of these two, without padding; the rest has a table.
-            if self._header_part is not None and kind != frames.CONTINUATION:
+            if self._header_part is not None and kind != CONTINUATION:
                 raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "CONTINUATION expected")
-            if kind == frames.DATA and stream_id in streams and not flags & frames.PADDED:
+            if kind == DATA and stream_id in streams and not flags & PADDED:
                 self.receive_window -= length
                 if self.receive_window < self._receive_low:
                     self._restore_window()
-                streams[stream_id].on_data(payload, length, end=bool(flags & frames.END_STREAM))
-            elif kind == frames.HEADERS and flags & _USUAL_HEADERS == frames.END_HEADERS:
-                stream_id &= frames.STREAM_ID_MASK
-                self.on_headers(stream_id, payload, end_stream=bool(flags & frames.END_STREAM))
+                streams[stream_id].on_data(payload, length, flags & END_STREAM)
+            elif kind == HEADERS and flags & _USUAL_HEADERS == END_HEADERS:
+                self.on_headers(stream_id & STREAM_ID_MASK, payload, flags & END_STREAM)
             elif kind < len(self._kinds):
                 # Unknown kinds are ignored (RFC 9113, 4.1).
-                self._kinds[kind](flags, stream_id & frames.STREAM_ID_MASK, payload)
+                self._kinds[kind](flags, stream_id & STREAM_ID_MASK, payload)
             if self.closed:
                 return
         self._unparsed = data[at:]
@@ -232,18 +243,18 @@ class Connection(SendSide):
         stream = self.streams.get(stream_id)
         # DATA for a stream that is gone was on its way when it ended: counted, and dropped.
         if stream is not None:
-            stream.on_data(data, len(payload), end=bool(flags & frames.END_STREAM))
+            stream.on_data(data, len(payload), flags & END_STREAM)
 
     def _on_unusual_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Take HEADERS that are padded, carry a priority, or are continued."""
         if stream_id == 0:
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
         block = frames.strip_priority(stream_id, frames.unpad(payload, flags), flags)
-        end_stream = bool(flags & frames.END_STREAM)
-        if flags & frames.END_HEADERS:
-            self.on_headers(stream_id, block, end_stream=end_stream)
+        end_stream = flags & END_STREAM
+        if flags & END_HEADERS:
+            self.on_headers(stream_id, block, end_stream)
         else:
-            self._header_part = _HeaderPart(stream_id, block, end_stream=end_stream)
+            self._header_part = _HeaderPart(stream_id, block, end_stream)
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         part = self._header_part
@@ -253,9 +264,9 @@ class Connection(SendSide):
         part.continuations += 1
         if len(part.block) > self.limits.header_list_bytes_max:
             raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "header block too large")
-        if flags & frames.END_HEADERS:
+        if flags & END_HEADERS:
             self._header_part = None
-            self.on_headers(stream_id, part.block, end_stream=part.end_stream)
+            self.on_headers(stream_id, part.block, part.end_stream)
         elif part.continuations >= CONTINUATIONS_MAX:
             raise ConnectionFailure(ErrorCode.ENHANCE_YOUR_CALM, "too many CONTINUATION frames")
 
@@ -361,4 +372,4 @@ class Connection(SendSide):
 
 
 #: Of the flags of HEADERS, those that say whether it is the usual kind: whole and plain.
-_USUAL_HEADERS: Final = frames.END_HEADERS | frames.PADDED | frames.PRIORITISED
+_USUAL_HEADERS: Final = END_HEADERS | PADDED | PRIORITISED

@@ -1,17 +1,15 @@
 """HPACK decoding with the full dynamic table (RFC 7541).
 
-The static table and Huffman decoding come from ``hpack``; the rest is ours because its decoder is
-four times slower on blocks that move the dynamic table, and grpc-go moves it with every call that
-has a deadline.
+The static table comes from ``hpack``; the rest is ours because its decoder is four times slower on
+blocks that move the dynamic table, and grpc-go moves it with every call that has a deadline.
 """
 
 from collections import deque
 from typing import Final
 
-from hpack.exceptions import HPACKDecodingError
-from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
+from c101.core.rpc import huffman
 from c101.core.rpc.frames import ConnectionFailure, ErrorCode
 from c101.core.rpc.limits import HEADER_TABLE_BYTES_MAX
 
@@ -20,15 +18,21 @@ Field = tuple[bytes, bytes]
 #: What RFC 7541, 4.1 adds to the size of each field.
 FIELD_OVERHEAD_BYTES: Final = 32
 
-#: Huffman strings remembered by their bytes; when full the memory is emptied.
+#: Huffman strings remembered by their bytes; when full the memory is emptied. Short ones (every
+#: timeout is) are decoded as fast as they would be remembered.
 _STRINGS_MAX: Final = 256
+_STRING_BYTES_REMEMBERED_MIN: Final = 10
 _STRING_BYTES_REMEMBERED_MAX: Final = 128
 
 #: An integer may take this many continuation bytes: 28 bits are more than any length here.
 _INTEGER_SHIFT_MAX: Final = 28
 
-_STATIC: Final[tuple[Field, ...]] = tuple((name, value) for name, value in HeaderTable.STATIC_TABLE)
-_STATIC_SIZE: Final = len(_STATIC)
+#: The static table, from index 1 on, and the index where the dynamic one begins.
+_STATIC: Final[tuple[Field, ...]] = (
+    (b"", b""),
+    *((name, value) for name, value in HeaderTable.STATIC_TABLE),
+)
+_DYNAMIC_START: Final = len(_STATIC)
 
 
 class HeaderDecoder:
@@ -41,21 +45,20 @@ class HeaderDecoder:
     ``[(b"custom-key", b"custom-header")]``, sets ``moved`` and makes that field index 62.
     """
 
-    __slots__ = ("_list_bytes_max", "_size", "_size_max", "_strings", "_table", "moved")
+    __slots__ = ("_size", "_size_max", "_strings", "_table", "moved")
 
-    def __init__(self, list_bytes_max: int) -> None:
-        self._list_bytes_max = list_bytes_max
+    def __init__(self) -> None:
         self._table: deque[Field] = deque()
         self._size = 0
         self._size_max = HEADER_TABLE_BYTES_MAX
         self._strings: dict[bytes, bytes] = {}
         self.moved = False
 
-    def decode(self, block: bytes) -> list[Field] | None:
+    def decode(self, block: bytes) -> list[Field]:
         """Decode one whole header block.
 
-        Returns ``None`` for a list over the limit: the table is then still in step, so only the
-        call is lost, not the connection. Memory stays bounded while that is found out.
+        The list may stand for far more bytes than the block has, since fields are shared: it is
+        for the caller to ask ``list_bytes``. It takes memory in proportion to the block.
 
         Raises:
             ConnectionFailure: COMPRESSION_ERROR, the block cannot be decoded.
@@ -65,38 +68,45 @@ class HeaderDecoder:
             return self._decode(block)
         except IndexError as error:
             raise _broken("header block ends too early or names no entry") from error
+        except ValueError as error:
+            raise _broken("invalid Huffman string") from error
 
-    def _decode(self, block: bytes) -> list[Field] | None:
+    def _decode(self, block: bytes) -> list[Field]:
         fields: list[Field] = []
-        room = self._list_bytes_max
+        table = self._table
         at = 0
         size = len(block)
         while at < size:
             first = block[at]
-            if first & 0x80:
+            if 0x80 < first < 0xFF:
+                # An index of one byte: most fields of most blocks.
+                at += 1
+                index = first & 0x7F
+                fields.append(
+                    _STATIC[index] if index < _DYNAMIC_START else table[index - _DYNAMIC_START]
+                )
+            elif first & 0x80:
                 index, at = self._integer(block, at, 0x7F)
-                field = self._entry(index)
+                fields.append(self._entry(index))
             elif first & 0x40:
                 field, at = self._literal(block, at, 0x3F)
                 self._insert(field)
+                fields.append(field)
             elif first & 0x20:
-                if fields or room != self._list_bytes_max:
+                if fields:
                     raise _broken("table size update after a field")
                 at = self._resize(block, at)
-                continue
             else:
                 field, at = self._literal(block, at, 0x0F)
-            room -= len(field[0]) + len(field[1]) + FIELD_OVERHEAD_BYTES
-            if room >= 0:
                 fields.append(field)
-        return fields if room >= 0 else None
+        return fields
 
     def _entry(self, index: int) -> Field:
-        if index <= _STATIC_SIZE:
+        if index < _DYNAMIC_START:
             if not index:
                 raise _broken("index 0")
-            return _STATIC[index - 1]
-        return self._table[index - _STATIC_SIZE - 1]
+            return _STATIC[index]
+        return self._table[index - _DYNAMIC_START]
 
     def _integer(self, block: bytes, at: int, top: int) -> tuple[int, int]:
         value = block[at] & top
@@ -115,24 +125,23 @@ class HeaderDecoder:
                 raise _broken("integer too long")
 
     def _string(self, block: bytes, at: int) -> tuple[bytes, int]:
-        huffman = block[at] & 0x80
-        length, at = self._integer(block, at, 0x7F)
+        first = block[at]
+        length = first & 0x7F
+        at += 1
+        if length == 0x7F:
+            length, at = self._integer(block, at - 1, 0x7F)
         end = at + length
         value = block[at:end]
         if len(value) != length:
             raise _broken("string longer than its block")
-        if not huffman:
+        if not first & 0x80:
             return value, end
-        decoded = self._strings.get(value)
-        if decoded is None:
-            decoded = self._huffman(value)
-        return decoded, end
+        if length < _STRING_BYTES_REMEMBERED_MIN:
+            return huffman.decode(value), end
+        return self._strings.get(value) or self._huffman(value), end
 
     def _huffman(self, value: bytes) -> bytes:
-        try:
-            decoded = bytes(decode_huffman(value))
-        except HPACKDecodingError as error:
-            raise _broken("invalid Huffman string") from error
+        decoded = huffman.decode(value)
         if len(value) <= _STRING_BYTES_REMEMBERED_MAX:
             if len(self._strings) >= _STRINGS_MAX:
                 self._strings.clear()
@@ -169,6 +178,12 @@ class HeaderDecoder:
         self._size_max = size_max
         self._evict(size_max)
         return at
+
+
+def list_bytes(fields: list[Field]) -> int:
+    """Return the size of a header list as RFC 9113, 6.5.2 counts it."""
+    size = FIELD_OVERHEAD_BYTES * len(fields)
+    return size + sum([len(name) + len(value) for name, value in fields])
 
 
 def _broken(reason: str) -> ConnectionFailure:

@@ -1,8 +1,13 @@
 """gRPC's length-prefixed messages: one flag byte, four bytes of length, the message."""
 
+from struct import Struct
+
 from c101.core.rpc.status import Code, RpcError
 
 PREFIX_BYTES = 5
+
+#: The compression flag and the length at the start of a message.
+unpack_prefix = Struct(">BI").unpack_from
 
 
 def prefixed(message: bytes) -> bytes:
@@ -58,12 +63,12 @@ class MessageReader:
         return messages
 
     def _length(self, data: bytes, at: int) -> int:
-        if data[at] == 1:
+        flag, length = unpack_prefix(data, at)
+        if flag == 1:
             raise RpcError(Code.UNIMPLEMENTED, "grpc: compressed messages are not supported")
-        if data[at]:
-            raise RpcError(Code.INTERNAL, f"grpc: invalid compression flag {data[at]}")
-        length = int.from_bytes(data[at + 1 : at + PREFIX_BYTES], "big")
+        if flag:
+            raise RpcError(Code.INTERNAL, f"grpc: invalid compression flag {flag}")
         if length > self._bytes_max:
             text = f"grpc: received message larger than max ({length} vs. {self._bytes_max})"
             raise RpcError(Code.RESOURCE_EXHAUSTED, text)
-        return length
+        return int(length)

@@ -9,7 +9,7 @@ from c101.core.rpc.connection import Connection
 from c101.core.rpc.deadlines import Deadlines
 from c101.core.rpc.frames import ConnectionFailure, ErrorCode
 from c101.core.rpc.header_block import parse_timeout
-from c101.core.rpc.header_decoder import Field
+from c101.core.rpc.header_decoder import Field, list_bytes
 from c101.core.rpc.limits import (
     HEADER_BLOCK_BYTES_REMEMBERED_MAX,
     HEADER_BLOCKS_MAX,
@@ -43,16 +43,19 @@ class Service:
         """Understand the fields of a request; return its head and its timeout in seconds."""
         timeout: float | None = None
         # The timeout differs from call to call: without it, the rest is soon known by heart.
-        for at, (name, value) in enumerate(fields):
-            if name == b"grpc-timeout":
-                timeout = parse_timeout(value)
+        # It is the last or nearly so in what grpc's clients send.
+        for at in range(len(fields) - 1, -1, -1):
+            if fields[at][0] == b"grpc-timeout":
+                timeout = parse_timeout(fields.pop(at)[1])
                 if timeout is None:
                     return _BAD_TIMEOUT, None
-                del fields[at]
                 break
         key = tuple(fields)
         head = self._heads.get(key)
         if head is None:
+            # What is known by heart has been measured.
+            if list_bytes(fields) > self.limits.header_list_bytes_max:
+                return _TOO_MANY_FIELDS, None
             head = self.routes.resolve(key)
             if len(self._heads) >= HEADER_BLOCKS_MAX:
                 self._heads.clear()
@@ -91,12 +94,12 @@ class ServerConnection(Connection):
         """The last stream of the peer that was looked at, as GOAWAY tells."""
         return self.last_stream_id
 
-    def on_headers(self, stream_id: int, block: bytes, *, end_stream: bool) -> None:
+    def on_headers(self, stream_id: int, block: bytes, end_stream: int) -> None:
         """Open a call, or take a caller's trailers."""
         known = self._heads.get(block)
         head, timeout = self._decode(block) if known is None else known
         if stream_id <= self.last_stream_id or not stream_id & 1:
-            self._on_trailers(stream_id, end_stream=end_stream)
+            self._on_trailers(stream_id, end_stream)
             return
         self.last_stream_id = stream_id
         if (
@@ -108,19 +111,16 @@ class ServerConnection(Connection):
             self.write_control(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
         elif head.unary is not None:
             call = UnaryCall(self, stream_id, head)
-            self._open(call, timeout, end_stream=end_stream)
+            self._open(call, timeout, end_stream)
         elif head.stream is not None:
             stream = ServerStream(self, stream_id, head)
-            self._open(stream, timeout, end_stream=end_stream)
+            self._open(stream, timeout, end_stream)
             stream.task = self.spawn(stream.run(), head.method)
         else:
-            self._refuse(stream_id, head, end_stream=end_stream)
+            self._refuse(stream_id, head, end_stream)
 
     def _decode(self, block: bytes) -> tuple[RequestHead, float | None]:
-        fields = self.decoder.decode(block)
-        if fields is None:
-            return _TOO_MANY_FIELDS, None
-        known = self._service.head_of(fields)
+        known = self._service.head_of(self.decoder.decode(block))
         # What a block means depends on the table: when that moves, what was learnt is void.
         if self.decoder.moved:
             if self._heads:
@@ -131,14 +131,14 @@ class ServerConnection(Connection):
             self._heads[block] = known
         return known
 
-    def _open(self, call: ServerCall, timeout: float | None, *, end_stream: bool) -> None:
+    def _open(self, call: ServerCall, timeout: float | None, end_stream: int) -> None:
         self.streams[call.stream_id] = call
         if timeout is not None:
             call.bucket = self._service.deadlines.add(call, timeout)
         if end_stream:
-            call.on_data(b"", 0, end=True)
+            call.on_data(b"", 0, end_stream)
 
-    def _refuse(self, stream_id: int, head: RequestHead, *, end_stream: bool) -> None:
+    def _refuse(self, stream_id: int, head: RequestHead, end_stream: int) -> None:
         if head.refusal is None:
             self.on_peer_reset()
             self.write_control(frames.rst_stream(stream_id, ErrorCode.PROTOCOL_ERROR))
@@ -147,7 +147,7 @@ class ServerConnection(Connection):
         if not end_stream:
             self.write_control(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
 
-    def _on_trailers(self, stream_id: int, *, end_stream: bool) -> None:
+    def _on_trailers(self, stream_id: int, end_stream: int) -> None:
         if not stream_id & 1:
             raise ConnectionFailure(ErrorCode.PROTOCOL_ERROR, "a client's stream has an odd number")
         stream = self.streams.get(stream_id)
@@ -157,7 +157,7 @@ class ServerConnection(Connection):
         if not end_stream:
             self.reset(stream, ErrorCode.PROTOCOL_ERROR, "a second head")
         else:
-            stream.on_data(b"", 0, end=True)
+            stream.on_data(b"", 0, end_stream)
 
     def write_ending(self, stream: Stream, ending: bytes) -> None:
         """Send the trailers: the call is then over on both sides."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from c101.core.rpc.header_block import OK_TRAILERS
 from c101.core.rpc.routes import RequestHead
-from c101.core.rpc.server_call import CallState, ServerCall
+from c101.core.rpc.server_call import ANSWERED, ServerCall
 from c101.core.rpc.status import Code, RpcError
 from c101.core.rpc.wakeups import Signal
 
@@ -78,7 +78,7 @@ class ServerStream(ServerCall):
             self.fail(Code.INTERNAL, "internal error")
         else:
             if not self.state:
-                self.state = CallState.ANSWERED
+                self.state = ANSWERED
                 self.end(OK_TRAILERS)
 
     def on_message(self, message: bytes) -> None:

@@ -76,8 +76,11 @@ class Stream(ABC):
     def on_writable(self) -> None:
         """Hear that ``pending_bytes`` fell under the low-water mark."""
 
-    def on_data(self, payload: bytes, flow_bytes: int, *, end: bool) -> None:
-        """Take the payload of one DATA frame; *flow_bytes* counts its padding too."""
+    def on_data(self, payload: bytes, flow_bytes: int, end: int) -> None:
+        """Take the payload of one DATA frame.
+
+        *flow_bytes* counts its padding too; *end* is the flag END_STREAM as it came.
+        """
         if self.remote_closed:
             self.connection.reset(self, ErrorCode.STREAM_CLOSED, "data after the end")
             return

@@ -2,18 +2,15 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from c101.core.rpc import frames
 from c101.core.rpc.header_block import OK_TRAILERS, RESPONSE
 from c101.core.rpc.limits import FRAME_BYTES_MAX
-from c101.core.rpc.messages import PREFIX_BYTES
-from c101.core.rpc.routes import RequestHead, UnaryHandler
-from c101.core.rpc.server_call import CallState, ServerCall
+from c101.core.rpc.messages import PREFIX_BYTES, unpack_prefix
+from c101.core.rpc.routes import UnaryHandler
+from c101.core.rpc.server_call import ANSWERED, ServerCall
 from c101.core.rpc.status import Code, RpcError
-
-if TYPE_CHECKING:
-    from c101.core.rpc.server_connection import ServerConnection
 
 logger = logging.getLogger(__name__)
 
@@ -25,17 +22,13 @@ _TRAILERS_START: Final = frames.headers(0, OK_TRAILERS, end_stream=True)[:5]
 class UnaryCall(ServerCall):
     """A unary call. Its handler answers by ``reply`` or ``fail``, at once or later."""
 
-    __slots__ = ("_message",)
-
-    def __init__(self, server: "ServerConnection", stream_id: int, head: RequestHead) -> None:
-        super().__init__(server, stream_id, head)
-        self._message: bytes | None = None
+    __slots__ = ()
 
     def reply(self, message: bytes) -> None:
         """Answer with *message*, once; nothing happens when the call is over."""
         if self.state:
             return
-        self.state = CallState.ANSWERED
+        self.state = ANSWERED
         server = self.server
         size = len(message) + PREFIX_BYTES
         # The usual answer goes out as three frames in one step: it fits one frame, every window
@@ -73,36 +66,37 @@ class UnaryCall(ServerCall):
             server.send_message(self, message)
             self.end(OK_TRAILERS)
 
-    def on_data(self, payload: bytes, flow_bytes: int, *, end: bool) -> None:
+    def on_data(self, payload: bytes, flow_bytes: int, end: int) -> None:
         """Take the request: nearly always one message, whole, in one frame that ends it."""
+        size = len(payload)
         if (
             end
+            and size >= PREFIX_BYTES
+            and unpack_prefix(payload) == (0, size - PREFIX_BYTES)
+            and size == flow_bytes
             and self.inbound is None
-            and len(payload) >= PREFIX_BYTES
-            and not payload[0]
-            and int.from_bytes(payload[1:PREFIX_BYTES], "big") == len(payload) - PREFIX_BYTES
-            and len(payload) == flow_bytes
             and not self.remote_closed
         ):
             self.remote_closed = True
             self._handle(payload[PREFIX_BYTES:])
         else:
-            super().on_data(payload, flow_bytes, end=end)
+            super().on_data(payload, flow_bytes, end)
 
     def on_message(self, message: bytes) -> None:
         """Keep the request until the caller says that it was the only one."""
-        if self._message is None:
-            self._message = message
-            self.consumed(message)
-        else:
+        assert self.inbound is not None
+        self.inbound.unread.append(message)
+        if len(self.inbound.unread) > 1:
             self.fail(Code.INTERNAL, "grpc: a second message on a unary call")
 
     def on_end(self) -> None:
         """Hand the request to the handler."""
-        if self._message is None:
+        if self.inbound is None or not self.inbound.unread:
             self.fail(Code.INTERNAL, "grpc: a unary call without a message")
         elif not self.state:
-            self._handle(self._message)
+            message = self.inbound.unread.popleft()
+            self.consumed(message)
+            self._handle(message)
 
     def on_malformed(self, error: RpcError) -> None:
         """Refuse the request."""

@@ -173,9 +173,11 @@ async def test_a_deadline_ends_a_call(client: GrpcioClient) -> None:
 
 
 async def test_a_cancelled_call_ends_its_handler(client: GrpcioClient, server: Server) -> None:
+    service = server.service
+
     def ask() -> Any:
         future = client.unary("Wait").future(b"", timeout=10)
-        while not server.service.tasks:
+        while not service.tasks:
             threading.Event().wait(0.005)
         future.cancel()
         return future
