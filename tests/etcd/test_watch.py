@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from c101.core.clock import SystemClock
 from c101.core.errors import C101Error, LinkError
 from c101.core.etcd.client import Client
 from c101.core.etcd.errors import CompactedError, HistoryChangedError, WatchCancelledError
 from c101.core.etcd.events import WatchEvent
 from c101.core.etcd.txn import Delete, Put
 from c101.core.etcd.watch import Watch
+from c101.core.rpc.channel import UnixDialer
 from tests.etcd.conftest import KINDS, client_of
 from tests.etcd.relay import relay_to
 from tests.processes import KVProcess
@@ -315,3 +317,30 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def test_hundreds_of_watches_resume_together(own_server: KVProcess) -> None:
+    async with (
+        client_of(own_server, timeout_seconds=10) as client,
+        contextlib.AsyncExitStack() as s,
+    ):
+        watches = [await s.enter_async_context(client.watch(f"k{n}")) for n in range(200)]
+        waiting = [asyncio.create_task(events(watch, 1)) for watch in watches]
+        await asyncio.to_thread(own_server.kill)
+        await asyncio.to_thread(own_server.start)
+        for number in range(200):
+            await client.put(f"k{number}", str(number))
+        seen = [await task for task in waiting]
+    assert [found[0].kv.value for found in seen] == [str(n).encode() for n in range(200)]
+
+
+async def test_a_watch_over_a_unix_socket(servers: Mapping[str, KVProcess], prefix: str) -> None:
+    path = servers["own"].unix
+    assert path is not None
+    async with (
+        Client([UnixDialer(path)], clock=SystemClock()) as client,
+        client.watch(prefix) as watch,
+    ):
+        await client.put(prefix, "1")
+        (event,) = await events(watch, 1)
+    assert event.kv.value == b"1"
