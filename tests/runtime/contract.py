@@ -107,7 +107,7 @@ class UnitManagerContract:
         await machine.run("a.service", SLEEPER)
         first = await machine.until_state("a.service", "active", "running")
         await machine.units.load(
-            "a.service", "[Service]\nExecStart=/bin/sleep 2000\n", unit_hash="two"
+            "a.service", "[Service]\nType=exec\nExecStart=/bin/sleep 2000\n", unit_hash="two"
         )
         held = await machine.now("a.service")
         assert (held.hash, held.main_pid) == ("two", first.main_pid)

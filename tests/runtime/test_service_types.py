@@ -114,10 +114,12 @@ async def test_the_main_process_of_a_forking_unit_is_read_from_its_pid_file(
     machine: Machine, tmp_path: Path
 ) -> None:
     pid_file = tmp_path / "daemon.pid"
+    daemon = tmp_path / "daemon.sh"
+    daemon.write_text(f"sleep 0.2\necho $$ > {pid_file}\nexec sleep 1000\n")
     service = f"""
         Type=forking
         PIDFile={pid_file}
-        ExecStart=/bin/sh -c '(sleep 999 & (sleep 0.2; sh -c "echo $$$$ > {pid_file}; exec sleep 1000") &)'
+        ExecStart=/bin/sh -c '(sleep 999 & sh {daemon} &)'
     """
     await machine.run("a.service", textwrap.dedent(service))
     running = await machine.until_state("a.service", "active", "running")

@@ -21,6 +21,12 @@ UNIT_MARK = "C101_UNIT"
 _LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 _KEEPER = str(Path(__file__).parent / "keeper" / "__main__.py")
 _BACKLOG = 16
+#: glibc gives memory back to the system as soon as it can: a flood of output comes and goes.
+_THRIFT = {
+    "MALLOC_MMAP_THRESHOLD_": "32768",
+    "MALLOC_TRIM_THRESHOLD_": "32768",
+    "MALLOC_TOP_PAD_": "0",
+}
 _OPEN = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -114,7 +120,7 @@ def _run(
             stdout=subprocess.DEVNULL,
             stderr=errors,
             cwd="/",
-            env={"PATH": os.defpath, **marks},
+            env={"PATH": os.defpath, **_THRIFT, **marks},
         )
     except subprocess.CalledProcessError as exc:
         raise OSError(f"the keeper could not be started; see {ERROR_FILE}") from exc

@@ -39,11 +39,11 @@ def _on_main_exit(service: Service, pid: int, ended: policy.Exit) -> None:
         return  # The daemon moved on and said so before its former process ended.
     status = service.status
     result = _result(service, pid, ended, daemon=service.spec.type != "oneshot")
+    if "-" in service.main_command[2]:
+        result = "success"
     _say_exit(service, "Main process", ended, result)
     status.main_pid, status.exit_code, status.exit_status = 0, ended.code, ended.status
     service.changed = True
-    if "-" in service.main_command[2]:
-        result = "success"
     service.fail(result)
     if service.main_left and result == "success" and status.state == "start":
         service.next_main()

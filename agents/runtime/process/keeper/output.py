@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 #: A longer line is stored in pieces (journald's LineMax=).
 LINE_BYTES_MAX = 48 * 1024
 #: Read at once. Small, since a read full of empty lines becomes ten times as large in memory.
-READ_BYTES = 16 * 1024
+READ_BYTES = 8 * 1024
 #: Reads a wake-up; what is left waits in the pipe.
-READS_MAX = 4
+READS_MAX = 8
 #: A process that prints all the time is read this often, so that its lines are written in batches.
 HOLD_SECONDS = 0.005
 #: Read once its process has ended; a grandchild may hold the pipe and go on printing.
-DRAIN_READS_MAX = 64
+DRAIN_READS_MAX = 128
 IDENTIFIER_BYTES_MAX = 255
 #: A journal that could not be written is tried again this often, to say what was lost.
 RETRY_SECONDS = 1.0
@@ -146,7 +146,8 @@ class Stream:
         self._write(lines)
 
     def _write(self, lines: list[bytes]) -> None:
-        parts = []
+        parts: list[bytes] = []
+        heads: dict[int, bytes] = {}  # by length and level: a flood is thousands of alike lines
         level, prefixes = self._level, self._prefixes
         for line in lines:
             if not line:
@@ -157,7 +158,11 @@ class Stream:
                 priority = level
             for start in range(0, len(line) or 1, LINE_BYTES_MAX):
                 piece = line[start : start + LINE_BYTES_MAX]
-                parts.append(ENTRY_HEADER.pack(len(piece), priority))
+                kind = len(piece) << 3 | priority
+                head = heads.get(kind)
+                if head is None:
+                    head = heads[kind] = ENTRY_HEADER.pack(len(piece), priority)
+                parts.append(head)
                 parts.append(piece)
         if parts:
             self._output.append(b"".join(parts), len(parts) // 2, self._origin)
