@@ -6,7 +6,8 @@ forty thousand, and it cannot run over an SSH channel. What was not chosen: grpc
 
 The layers, each knowing only those above it in this list:
 
-* ``frames``, ``header_decoder``, ``header_block``, ``messages``: bytes in, values out, and back.
+* ``frames``, ``huffman``, ``header_decoder``, ``header_block``, ``messages``: bytes in, values
+  out, and back.
 * ``send_side``, ``stream``, ``connection``: HTTP/2 itself, both windows, without a socket or a
   loop. ``server_connection`` and ``client_connection`` are its two roles.
 * ``wire``: puts a connection on an asyncio transport (a socket, TLS, an SSH channel).

@@ -7,13 +7,10 @@ from c101.core.errors import C101Error, DeadlineExceededError
 from c101.core.rpc.frames import DATA, END_STREAM, ErrorCode, frame
 from c101.core.rpc.responses import ResponseHead
 from c101.core.rpc.status import CallLostError, Code, RpcError
-from c101.core.rpc.stream import Stream
+from c101.core.rpc.stream import CONNECTION_LOST, Stream
 
 if TYPE_CHECKING:
     from c101.core.rpc.client_connection import ClientConnection
-
-#: The ``error`` of a stream that went with its connection.
-CONNECTION_LOST = -1
 
 #: What a reset means to a caller (gRPC over HTTP/2, "Errors"); INTERNAL for the others.
 _RESET_CODES: Final[dict[int, Code]] = {

@@ -20,7 +20,7 @@ from c101.core.rpc.limits import (
     Limits,
 )
 from c101.core.rpc.messages import PREFIX_BYTES, prefixed
-from c101.core.rpc.stream import Stream
+from c101.core.rpc.stream import CONNECTION_LOST, Stream
 
 
 class SendSide(ABC):
@@ -103,7 +103,7 @@ class SendSide(ABC):
         self.closed = True
         for stream in list(self.streams.values()):
             self.forget(stream)
-            stream.on_reset(-1, reason)
+            stream.on_reset(CONNECTION_LOST, reason)
 
     def write_headers(self, frame: bytes) -> None:
         """Add a finished HEADERS frame to the output, with the table update that may be owed."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from c101.core.rpc.frames import ErrorCode, window_update
 from c101.core.rpc.messages import PREFIX_BYTES, MessageReader
@@ -10,6 +10,9 @@ from c101.core.rpc.status import Code, RpcError
 
 if TYPE_CHECKING:
     from c101.core.rpc.connection import Connection
+
+#: The ``error`` of a stream that went with its connection: no code of HTTP/2.
+CONNECTION_LOST: Final = -1
 
 
 class Inbound:
