@@ -46,7 +46,9 @@ class Pane(Vertical):
         self.filter_error = ""
         self.title_line = TitleLine()
         self.filter_input = FilterInput(
-            placeholder="filter: words  !not  /regex/  ~fuzzy  field:value", classes="filter"
+            placeholder="filter: words  !not  /regex/  ~fuzzy  field:value",
+            classes="filter",
+            select_on_focus=False,
         )
 
     def compose(self) -> ComposeResult:
@@ -171,10 +173,10 @@ class Pane(Vertical):
         try:
             self.chosen_filter = filters.parse(text)
         except FilterError as exc:
-            self.filter_error = str(exc)
+            self.filter_error, self.chosen_filter = str(exc), Filter(text)
         else:
             self.filter_error = ""
-            self.filter_changed()
+        self.filter_changed()
         self._show_state()
         self.refresh_title()
 

@@ -33,7 +33,7 @@ class EditKeyScreen(Dialog[KeyDraft]):
     def __init__(self, draft: KeyDraft) -> None:
         super().__init__()
         self._draft = draft
-        self._path = Input(draft.path, placeholder="/path/of/the/key")
+        self._path = Input(draft.path, placeholder="/path/of/the/key", select_on_focus=False)
         self._path.cursor_blink = False
         self._value = TextArea(draft.text, soft_wrap=True)
         self._value.cursor_blink = False

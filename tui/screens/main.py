@@ -34,7 +34,7 @@ from c101.tui.store.arrangement import Arrangement, Mode, Wish, arrange
 from c101.tui.store.console_store import ConsoleStore
 from c101.tui.store.pane_status import Freshness
 
-TOO_SMALL = "c101 needs 60 by 16 cells or more: this terminal has {columns} by {rows}"
+TOO_SMALL = "c101 needs 60 by 16 cells, and has {columns} by {rows}"
 
 
 class MainScreen(Screen[None]):
