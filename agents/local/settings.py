@@ -1,0 +1,119 @@
+"""What is chosen when a cluster on this computer is made, and kept: machines, ids, ports."""
+
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from c101.core.errors import ConfigError
+
+MACHINES_MAX = 64
+LEASE_TTL_SECONDS = 3
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSettings:
+    """One machine. The id is random and stays; the port is where its gateway listens."""
+
+    id: str
+    name: str
+    ssh_port: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """One cluster."""
+
+    kv_port: int
+    kv_ssh_port: int
+    machines: tuple[MachineSettings, ...]
+    lease_ttl_seconds: int = LEASE_TTL_SECONDS
+
+
+def load(path: Path) -> ClusterSettings | None:
+    """Read what was kept; ``None`` where nothing was. Raises ConfigError: it cannot be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ClusterSettings)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"{path}: {error}", hint="another --dir makes a new cluster") from error
+
+
+def store(path: Path, settings: ClusterSettings) -> None:
+    """Write *settings* whole or not at all."""
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(settings))
+    fresh.replace(path)
+
+
+def settle(kept: ClusterSettings | None, *, machines: int, kv_port: int | None) -> ClusterSettings:
+    """Return *kept* brought to *machines* machines and to ports that are free now.
+
+    Ports are kept where they are free. Raises ConfigError: *kv_port* was asked for and is taken, or
+    the number of machines is out of bounds.
+    """
+    if not 1 <= machines <= MACHINES_MAX:
+        raise ConfigError(f"a cluster here has 1 to {MACHINES_MAX} machines, not {machines}")
+    if kv_port is not None and not _is_free(kv_port):
+        raise ConfigError(
+            f"port {kv_port} of {LOOPBACK} is taken", hint="without --kv-port a free one is found"
+        )
+    before = kept.machines if kept is not None else ()
+    wanted = kv_port or (kept.kv_port if kept is not None else 0)
+    ports = _free_ports(
+        [wanted, kept.kv_ssh_port if kept is not None else 0, *(one.ssh_port for one in before)],
+        2 + machines,
+    )
+    known = [replace(one, ssh_port=port) for one, port in zip(before, ports[2:], strict=False)]
+    fresh = [
+        MachineSettings(
+            id=secrets.token_hex(16),
+            name=f"m{number + 1}",
+            ssh_port=ports[2 + number],
+            metadata={"disk": "ssd" if number == 0 else "hdd"},
+        )
+        for number in range(len(known), machines)
+    ]
+    return ClusterSettings(
+        kv_port=ports[0], kv_ssh_port=ports[1], machines=tuple(known[:machines] + fresh)
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_ports(wanted: Sequence[int], count: int) -> list[int]:
+    """Return *count* free ports, the wanted ones where they are free (0 wants none)."""
+    asked = [*wanted[:count], *([0] * (count - len(wanted)))]
+    probes: list[socket.socket] = []
+    try:
+        return [_bound(port, probes) for port in asked]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def _bound(port: int, probes: list[socket.socket]) -> int:
+    """Bind *port*, or any where it is taken; held until all are found, so that each is another."""
+    probe = socket.socket()
+    probes.append(probe)
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind((LOOPBACK, port))
+    except OSError:
+        probe.bind((LOOPBACK, 0))
+    found: int = probe.getsockname()[1]
+    return found
