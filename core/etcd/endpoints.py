@@ -81,11 +81,14 @@ class Endpoint:
             attempt = self.channel.ping(CONNECT_SECONDS_MAX)
             self._connecting = asyncio.create_task(attempt, name=f"connect {self.name}")
             self._connecting.add_done_callback(self._connected)
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await asyncio.shield(self._connecting)
-        except (TimeoutError, DeadlineExceededError) as exc:
-            raise LinkError(f"{self.name} did not answer within {timeout_seconds:.1f} s") from exc
+        connecting = self._connecting
+        await asyncio.wait([connecting], timeout=timeout_seconds)
+        if not connecting.done():
+            raise LinkError(f"{self.name} did not answer within {timeout_seconds:.1f} s")
+        if connecting.cancelled():
+            # Not awaited itself: its cancellation is not that of who waited for it.
+            raise LinkError(f"the link to {self.name} was closed")
+        connecting.result()
 
     def suspect(self) -> None:
         """Have the link probed, since a request was not answered; a dead one is replaced.

@@ -187,6 +187,18 @@ async def test_cancelling_a_request_leaves_the_client_usable(
         await client.put(prefix, "y")
 
 
+async def test_closing_the_client_fails_what_waits_for_a_link(server: KVProcess) -> None:
+    async with relay_to(server.port) as relay:
+        relay.silence()
+        client = client_of(relay)
+        waiting = [asyncio.create_task(client.put("k", "v")) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        await client.close()
+        for task in waiting:
+            with pytest.raises(LinkError):
+                await task
+
+
 async def test_a_closed_client_refuses_at_once(server: KVProcess) -> None:
     client = client_of(server)
     await client.close()
