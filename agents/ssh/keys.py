@@ -1,16 +1,10 @@
-"""Making keys: the identity of a user, the host key of a gateway. Always Ed25519."""
+"""Making keys: the identity of a user, the host key of a gateway. Always Ed25519.
+
+The ``cryptography`` package is loaded only where a key has to be made: it takes a while.
+"""
 
 import os
 from pathlib import Path
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_ssh_private_key,
-)
 
 from c101.agents.ssh.public_key import PublicKey, parse_public_key
 from c101.core.errors import ConfigError
@@ -35,6 +29,16 @@ def ensure_key(path: Path) -> PublicKey:
 
 
 def _make(path: Path) -> str:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PrivateKey,
+    )
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     # Under a name of its own first: a crash never leaves half a key behind.
@@ -49,5 +53,11 @@ def _make(path: Path) -> str:
 
 
 def _derive(path: Path) -> str:
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        PublicFormat,
+        load_ssh_private_key,
+    )
+
     key = load_ssh_private_key(path.read_bytes(), password=None)
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
