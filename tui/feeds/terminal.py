@@ -41,7 +41,8 @@ class TerminalDriver(LinuxDriver):
                     self.process_message(event)
 
     def _tell_gone(self) -> None:
-        self._app.call_from_thread(self._app.post_message, TerminalGone())
+        # Without waiting for an answer: the loop may already be waiting for this thread's end.
+        self.send_message(TerminalGone())
 
 
 def _read(fileno: int) -> bytes:
