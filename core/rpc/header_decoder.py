@@ -1,17 +1,16 @@
 """HPACK decoding with the full dynamic table (RFC 7541).
 
-The static table comes from ``hpack``; the rest is ours because its decoder is four times slower on
-blocks that move the dynamic table, and grpc-go moves it with every call that has a deadline.
+It is ours because the decoder of the ``hpack`` package is four times slower on blocks that move the
+dynamic table, and grpc-go moves it with every call that has a deadline.
 """
 
 from collections import deque
 from typing import Final
 
-from hpack.table import HeaderTable
-
 from c101.core.rpc import huffman
 from c101.core.rpc.frames import ConnectionFailure, ErrorCode
 from c101.core.rpc.limits import HEADER_TABLE_BYTES_MAX
+from c101.core.rpc.static_table import STATIC_TABLE
 
 Field = tuple[bytes, bytes]
 
@@ -27,12 +26,8 @@ _STRING_BYTES_REMEMBERED_MAX: Final = 128
 #: An integer may take this many continuation bytes: 28 bits are more than any length here.
 _INTEGER_SHIFT_MAX: Final = 28
 
-#: The static table, from index 1 on, and the index where the dynamic one begins.
-_STATIC: Final[tuple[Field, ...]] = (
-    (b"", b""),
-    *((name, value) for name, value in HeaderTable.STATIC_TABLE),
-)
-_DYNAMIC_START: Final = len(_STATIC)
+#: The index where the dynamic table begins.
+_DYNAMIC_START: Final = len(STATIC_TABLE)
 
 
 class HeaderDecoder:
@@ -83,7 +78,7 @@ class HeaderDecoder:
                 at += 1
                 index = first & 0x7F
                 fields.append(
-                    _STATIC[index] if index < _DYNAMIC_START else table[index - _DYNAMIC_START]
+                    STATIC_TABLE[index] if index < _DYNAMIC_START else table[index - _DYNAMIC_START]
                 )
             elif first & 0x80:
                 index, at = self._integer(block, at, 0x7F)
@@ -105,7 +100,7 @@ class HeaderDecoder:
         if index < _DYNAMIC_START:
             if not index:
                 raise _broken("index 0")
-            return _STATIC[index]
+            return STATIC_TABLE[index]
         return self._table[index - _DYNAMIC_START]
 
     def _integer(self, block: bytes, at: int, top: int) -> tuple[int, int]:

@@ -8,13 +8,6 @@ needs a few hundred of them.
 
 from typing import Final
 
-from hpack.huffman_table import (
-    HUFFMAN_COMPLETE,
-    HUFFMAN_EMIT_SYMBOL,
-    HUFFMAN_FAIL,
-    HUFFMAN_TABLE,
-)
-
 #: From ``state << 8 | byte`` to the next state, what is put out, and whether a string may end.
 _steps: Final[dict[int, tuple[int, bytes, int]]] = {}
 
@@ -40,6 +33,15 @@ def decode(coded: bytes) -> bytes:
 
 
 def _take(state: int, byte: int) -> tuple[int, bytes, int]:
+    # Imported when a string comes that needs it: our own programs send none, and the tables would
+    # be a tenth of what ``c101ctl get`` takes.
+    from hpack.huffman_table import (  # noqa: PLC0415
+        HUFFMAN_COMPLETE,
+        HUFFMAN_EMIT_SYMBOL,
+        HUFFMAN_FAIL,
+        HUFFMAN_TABLE,
+    )
+
     start = state
     symbols = bytearray()
     flags = 0

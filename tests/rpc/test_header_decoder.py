@@ -2,11 +2,13 @@
 
 import pytest
 from hpack import Encoder
+from hpack.table import HeaderTable
 from hypothesis import given
 from hypothesis import strategies as st
 
 from c101.core.rpc.frames import ConnectionFailure, ErrorCode
 from c101.core.rpc.header_decoder import Field, HeaderDecoder, list_bytes
+from c101.core.rpc.static_table import STATIC_TABLE
 
 # RFC 7541, appendix C.4: three requests on one connection, Huffman coded.
 RFC_BLOCKS = [
@@ -119,3 +121,7 @@ def test_an_entry_larger_than_the_table_empties_it() -> None:
     assert decoder.decode(large) == [(b"c", b"d" * 5_120)]
     with pytest.raises(ConnectionFailure):
         decoder.decode(b"\xbe")
+
+
+def test_the_static_table_is_that_of_the_hpack_package() -> None:
+    assert STATIC_TABLE[1:] == HeaderTable.STATIC_TABLE
