@@ -1,0 +1,208 @@
+"""Real servers, ours and Debian's etcd, and a foreign client (grpcio) that talks to either."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from c101.core.proto import rpc_pb2
+
+START_SECONDS = 20.0
+CALL_SECONDS = 10.0
+
+_M = TypeVar("_M", bound=Message)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Client:
+    """Unary calls and streams over grpcio, a client nobody here wrote."""
+
+    def __init__(self, port: int) -> None:
+        self.channel = grpc.insecure_channel(
+            f"127.0.0.1:{port}",
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.use_local_subchannel_pool", 1),
+            ],
+        )
+
+    def call(self, path: str, request: Message, response: type[_M]) -> _M:
+        method = self.channel.unary_unary(
+            "/etcdserverpb." + path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=response.FromString,
+        )
+        answer: _M = method(request, timeout=CALL_SECONDS)
+        return answer
+
+    def put(self, key: bytes, value: bytes = b"", **options: object) -> rpc_pb2.PutResponse:
+        request = rpc_pb2.PutRequest(key=key, value=value, **options)  # type: ignore[arg-type]
+        return self.call("KV/Put", request, rpc_pb2.PutResponse)
+
+    def get(self, key: bytes, range_end: bytes = b"", **options: object) -> rpc_pb2.RangeResponse:
+        request = rpc_pb2.RangeRequest(key=key, range_end=range_end, **options)  # type: ignore[arg-type]
+        return self.call("KV/Range", request, rpc_pb2.RangeResponse)
+
+    def delete(
+        self, key: bytes, range_end: bytes = b"", **options: object
+    ) -> rpc_pb2.DeleteRangeResponse:
+        request = rpc_pb2.DeleteRangeRequest(key=key, range_end=range_end, **options)  # type: ignore[arg-type]
+        return self.call("KV/DeleteRange", request, rpc_pb2.DeleteRangeResponse)
+
+    def txn(self, request: rpc_pb2.TxnRequest) -> rpc_pb2.TxnResponse:
+        return self.call("KV/Txn", request, rpc_pb2.TxnResponse)
+
+    def compact(self, revision: int, *, physical: bool = False) -> rpc_pb2.CompactionResponse:
+        request = rpc_pb2.CompactionRequest(revision=revision, physical=physical)
+        return self.call("KV/Compact", request, rpc_pb2.CompactionResponse)
+
+    def grant(self, ttl: int, lease_id: int = 0) -> rpc_pb2.LeaseGrantResponse:
+        request = rpc_pb2.LeaseGrantRequest(TTL=ttl, ID=lease_id)
+        return self.call("Lease/LeaseGrant", request, rpc_pb2.LeaseGrantResponse)
+
+    def revoke(self, lease_id: int) -> rpc_pb2.LeaseRevokeResponse:
+        request = rpc_pb2.LeaseRevokeRequest(ID=lease_id)
+        return self.call("Lease/LeaseRevoke", request, rpc_pb2.LeaseRevokeResponse)
+
+    def time_to_live(self, lease_id: int) -> rpc_pb2.LeaseTimeToLiveResponse:
+        request = rpc_pb2.LeaseTimeToLiveRequest(ID=lease_id, keys=True)
+        return self.call("Lease/LeaseTimeToLive", request, rpc_pb2.LeaseTimeToLiveResponse)
+
+    def status(self) -> rpc_pb2.StatusResponse:
+        return self.call("Maintenance/Status", rpc_pb2.StatusRequest(), rpc_pb2.StatusResponse)
+
+    @property
+    def revision(self) -> int:
+        return self.get(b"\0", count_only=True).header.revision
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+class Process:
+    """A server process; ``port`` is where it listens."""
+
+    port: int
+    _process: subprocess.Popen[bytes] | None = None
+
+    def wait_until_it_serves(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self._process is not None
+            assert self._process.poll() is None, "the server ended"
+            client = self.client()
+            try:
+                client.status()
+            except grpc.RpcError:
+                time.sleep(0.05)
+            else:
+                return
+            finally:
+                client.close()
+        raise AssertionError("the server did not start")
+
+    def client(self) -> Client:
+        return Client(self.port)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self, number: int = signal.SIGKILL) -> int:
+        """End it by signal and return its exit status."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        status = self._process.wait(START_SECONDS)
+        self._process = None
+        return status
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self.kill(signal.SIGTERM)
+
+
+class Ours(Process):
+    """``c101-core kv`` on *directory*."""
+
+    def __init__(self, directory: Path, *, prefix: tuple[str, ...] = ()) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.prefix = prefix
+
+    def command(self) -> list[str]:
+        url = f"http://127.0.0.1:{self.port}"
+        core = [sys.executable, "-m", "c101.core.daemon"]
+        return [
+            *self.prefix,
+            *core,
+            "kv",
+            "--data-dir",
+            str(self.directory / "kv"),
+            "--listen",
+            url,
+        ]
+
+    def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "kv.log").open("ab") as log:
+            self._process = subprocess.Popen(self.command(), stderr=log)
+        self.wait_until_it_serves()
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "kv.log").read_text()
+
+
+class Etcd(Process):
+    """Debian's etcd on *directory*."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+
+    def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        client, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{free_port()}"
+        arguments = [
+            "etcd", "--name", "t1", "--data-dir", str(self.directory / "etcd"),
+            "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", f"t1={peer}", "--log-level", "error",
+        ]  # fmt: skip
+        with (self.directory / "etcd.log").open("ab") as log:
+            self._process = subprocess.Popen(arguments, stdout=log, stderr=log)
+        self.wait_until_it_serves()
+
+
+def etcdctl(
+    port: int, *arguments: str, text: str | None = None, seconds: float = 20.0
+) -> subprocess.CompletedProcess[str]:
+    """Run Debian's etcdctl against a server and return what it said."""
+    return subprocess.run(
+        ["etcdctl", f"--endpoints=127.0.0.1:{port}", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env={**os.environ, "ETCDCTL_API": "3"},
+        check=False,
+    )
+
+
+HAVE_ETCD = shutil.which("etcd") is not None
+HAVE_ETCDCTL = shutil.which("etcdctl") is not None
+HAVE_STRACE = shutil.which("strace") is not None
