@@ -4,8 +4,9 @@ It has no shell, no terminal, no files and no forwarding. A key that ``authorize
 reaches the relay of its forced command, which joins an SSH channel to a unix socket, as
 ``c101-agent --stdio ROLE`` does behind a real sshd.
 
-Binding is apart from serving: asyncssh takes long to import, and who starts a gateway wants its
-port at once. Until it serves, connections wait in the kernel's backlog.
+Binding is apart from serving: asyncssh takes long to import, and a process that has just started
+has better things to do. It is loaded at the first connection, which waits in the kernel's backlog
+meanwhile, or once the process has had time to settle.
 """
 
 import asyncio
@@ -43,6 +44,8 @@ BUFFER_BYTES_MAX = 256 * 1024
 KEEPALIVE_SECONDS = 15.0
 KEEPALIVE_COUNT_MAX = 3
 LISTEN_BACKLOG = 128
+#: asyncssh is loaded by then though nobody has connected.
+LOAD_AFTER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ class GatewaySettings:
 class Gateway:
     """An SSH server with relays in it.
 
-    ``start`` binds and returns; serving begins as soon as asyncssh is loaded.
+    ``start`` binds and returns; serving begins with the first connection.
     """
 
     def __init__(self, host: str, port: int, settings: GatewaySettings, clock: Clock) -> None:
@@ -86,6 +89,7 @@ class Gateway:
         self._starting: asyncio.Task[None] | None = None
         self._listener: socket.socket | None = None
         self._key: PublicKey | None = None
+        self._wanted = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -109,15 +113,28 @@ class Gateway:
         self._starting = asyncio.create_task(self._serve(self._listener), name="ssh gateway")
 
     async def ready(self) -> None:
-        """Wait until connections are being answered. Raises what hindered it."""
+        """Load what is needed now, and wait until connections are answered."""
         assert self._starting is not None
+        self._wanted.set()
         await asyncio.shield(self._starting)
 
     async def _serve(self, listener: socket.socket) -> None:
+        await self._first_connection(listener)
         server_class = await asyncio.to_thread(_load_server)
         server = server_class(self._settings, self._clock)
         await server.listen(listener)
         self._server = server
+
+    async def _first_connection(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(listener, self._wanted.set)
+        try:
+            async with asyncio.timeout(LOAD_AFTER_SECONDS):
+                await self._wanted.wait()
+        except TimeoutError:
+            return
+        finally:
+            loop.remove_reader(listener)
 
     async def close(self) -> None:
         """Stop listening and cut every connection."""
