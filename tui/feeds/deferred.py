@@ -7,16 +7,22 @@ from c101.core.model.host import JournalBatch, MachineUsage
 from c101.tui.feeds.access import ClusterAccess, ClusterUpdate, ClusterVerbs, KeysUpdate, Say
 
 Make = Callable[[Say], Awaitable[ClusterAccess]]
+End = Callable[[], Awaitable[None]]
 
 
 class DeferredAccess:
-    """Hands everything on to the access that *make* returns."""
+    """Hands everything on to the access that *make* returns.
 
-    def __init__(self, make: Make, *, name: str, application: str = "", ends: bool = False) -> None:
+    *end* ends the cluster with the console, also where it was made only in part.
+    """
+
+    def __init__(
+        self, make: Make, *, name: str, application: str = "", end: End | None = None
+    ) -> None:
         self._make = make
         self._name = name
         self._application = application
-        self._ends = ends
+        self._end = end
         self._made: ClusterAccess | None = None
 
     @property
@@ -42,7 +48,7 @@ class DeferredAccess:
     @property
     def ends_at_quit(self) -> bool:
         """Whether it ends when the console does."""
-        return self._ends
+        return self._end is not None
 
     @property
     def verbs(self) -> ClusterVerbs:
@@ -61,9 +67,11 @@ class DeferredAccess:
         await self._made.open(say)
 
     async def close(self) -> None:
-        """Let go of it, if it was made."""
+        """Let go of it, as far as it was made; *end* it where that was given."""
         if self._made is not None:
             await self._made.close()
+        if self._end is not None:
+            await self._end()
 
     def cluster(self) -> AsyncGenerator[ClusterUpdate, None]:
         """Yield the cluster's state."""

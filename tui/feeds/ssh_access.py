@@ -60,10 +60,10 @@ class SshAccess:
         self._kv_link = SshLink(_kv_target(address), clock)
         self._client = Client([self._kv_link.dialer(KV_COMMAND)], clock=clock)
         self._keyspace = Keyspace()
-        self._registry = Registry(self._client, self._keyspace, clock)
+        self.registry = Registry(self._client, self._keyspace, clock)
         self._hosts: dict[str, _Host] = {}
         self._machines: Mapping[str, Machine] = {}
-        self.verbs = SshVerbs(self._client, self._registry, self._agent, power)
+        self.verbs = SshVerbs(self._client, self.registry, self._agent, power)
 
     async def open(self, say: Say) -> None:
         """Say what is being done: the streams connect by themselves, and again when lost."""

@@ -1,14 +1,19 @@
 """The terminal as a stream that can end: then there is nobody left, and the console ends too.
 
-Textual 8.2's input thread reads on and on after the end of standard input, with a whole processor.
-This driver stops there, and tells.
+Textual 8.2's input thread reads on and on after the end of standard input, with a whole processor;
+its output thread dies at the first write that fails, and the event loop then waits for it for ever.
+This driver stops reading there, and tells; what is written after that goes nowhere.
 """
 
+import io
 import os
 import selectors
 from codecs import getincrementaldecoder
+from collections.abc import Callable
+from typing import TextIO
 
 from textual._xterm_parser import XTermParser
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
 from c101.tui.messages import TerminalGone
@@ -20,8 +25,52 @@ READ_BYTES_MAX = 4_096
 WAIT_SECONDS = 0.1
 
 
+class TerminalOutput(io.TextIOBase):
+    """Writes to a terminal for as long as there is one."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._gone = False
+
+    def write(self, text: str) -> int:
+        """Write, or lose, *text*."""
+        return len(text) if self._tried(lambda: self._file.write(text)) else 0
+
+    def flush(self) -> None:
+        """Flush, if there is anything to flush to."""
+        self._tried(self._file.flush)
+
+    def fileno(self) -> int:
+        """Return the terminal's descriptor."""
+        return self._file.fileno()
+
+    def isatty(self) -> bool:
+        """Say whether it is a terminal."""
+        return self._file.isatty()
+
+    def _tried(self, output: Callable[[], object]) -> bool:
+        if not self._gone:
+            try:
+                output()
+            except OSError:
+                self._gone = True
+        return not self._gone
+
+
 class TerminalDriver(LinuxDriver):
-    """Textual's driver, but for the end of input."""
+    """Textual's driver, but for the end of the terminal."""
+
+    def __init__(
+        self,
+        app: App[object],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        if self._file is not None:
+            self._file = TerminalOutput(self._file)
 
     def run_input_thread(self) -> None:
         """Read keys until told to stop, or until there are no more."""

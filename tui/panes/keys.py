@@ -108,10 +108,11 @@ class KeysPane(Pane):
         """Begin on the first key of an application, whose value then shows."""
         if self._placed or self.store.status(self.NAME).freshness is not Freshness.LIVE:
             return
-        self._placed = True
         paths = (path for path in self.store.keys.records if path.startswith(OPEN_AT_START))
         first = min(paths, default="")
-        if first:
+        if first or self.view.cursor_row:
+            self._placed = True
+        if first and not self.view.cursor_row:
             self.view.show_path(first)
 
     def rows_changed(self, keys: frozenset[str] | None) -> None:

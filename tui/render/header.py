@@ -33,7 +33,9 @@ def left(summary: Summary) -> list[tuple[str, Door]]:
     if summary.revision:
         doors.append(("keys", (Cell("rev ", "muted"), Cell(count(summary.revision)))))
     if summary.leader:
-        doors.append(("", (Cell(f"{LEADER} ", "muted"), Cell(summary.leader))))
+        doors.append(("leader", (Cell(f"{LEADER} ", "muted"), Cell(summary.leader))))
+    if summary.address:
+        doors.append(("address", (Cell(summary.address),)))
     return doors
 
 

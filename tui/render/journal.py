@@ -9,7 +9,7 @@ from c101.tui.render.units import short_name
 from c101.tui.store.journal import JournalLine, Scope
 from c101.tui.store.log_ring import LogLine
 
-UNIT_CELLS = 12
+UNIT_CELLS = 14
 MACHINE_CELLS = 6
 
 #: Between unit and machine in a line's key; no name holds it.

@@ -179,6 +179,7 @@ class MainScreen(Screen[None]):
         summary = self.store.summary(
             application=self.access.application,
             cluster=self.access.name,
+            address=self.access.address,
             round_trip=self.access.round_trip(),
         )
         self.header.show(summary, self.clock.time(), self.zone)

@@ -14,7 +14,10 @@ _STARTING = PaneStatus()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The cluster in one line. ``units_total`` counts what is wanted to run."""
+    """The cluster in one line. ``units_total`` counts what is wanted to run.
+
+    ``address`` is where the demo's application answers.
+    """
 
     application: str = ""
     cluster: str = ""
@@ -29,6 +32,7 @@ class Summary:
     link: PaneStatus = _STARTING
     round_trip: float | None = None
     progress: str = ""
+    address: str = ""
 
 
 def count_units(rows: Iterable[UnitRow]) -> tuple[int, int, int, int]:

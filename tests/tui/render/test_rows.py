@@ -118,7 +118,7 @@ def test_the_header_says_whether_all_is_well() -> None:
         round_trip=0.004,
     )
     left = header.left(summary)
-    assert [name for name, _ in left] == ["", "machines", "units", "failed", "pending", "keys", ""]
+    assert [name for name, _ in left] == ["", "machines", "units", "failed", "pending", "keys", "leader"]
     assert dict(left)["machines"][0] == Cell("✖ ", "bad")
     assert words(header.right(summary, START, UTC)) == "18:42:07   live  4ms"
 

@@ -1,0 +1,63 @@
+"""``c101-console``: which cluster, then the screen. Textual is loaded when it is needed."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from c101.core.errors import C101Error
+from c101.tui.feeds import openers
+
+if TYPE_CHECKING:
+    from c101.tui.feeds.access import ClusterAccess
+
+
+@click.group(invoke_without_command=True)
+@click.option("--kv", metavar="URL", help="The KV: ssh://USER@HOST/kv-admin.")
+@click.option("--cluster", metavar="NAME", help="A cluster by name.")
+@click.option("--theme", type=click.Choice(["dark", "light"]), default="dark")
+@click.pass_context
+def root(context: click.Context, kv: str | None, cluster: str | None, theme: str) -> None:
+    """Show a cluster, live: its units, machines, keys and journals.
+
+    Without a name: the one configured or running here, else a new one of one machine, which goes on
+    running until ``c101ctl local down``.
+    """
+    context.obj = theme
+    if context.invoked_subcommand is None:
+        context.exit(show(openers.named(kv, cluster), theme))
+
+
+@root.command()
+@click.pass_obj
+def demo(theme: str) -> None:
+    """Run a three-machine cluster with an application on it, here, until the console ends."""
+    sys.exit(show(openers.demo(), theme))
+
+
+def show(access: "ClusterAccess", theme: str) -> int:
+    """Run the console on *access*; return its exit status."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo("c101-console: needs a terminal (c101ctl is for scripts)", err=True)
+        return 2
+    from c101.tui.app import ConsoleApp, Settings  # noqa: PLC0415 - first the flags, then Textual
+
+    app = ConsoleApp(access, settings=Settings(theme=f"c101-{theme}"))
+    status = app.run()
+    if app.problem:
+        click.echo(f"c101-console: {app.problem}", err=True)
+    return status if status is not None else app.return_code or 0
+
+
+def main() -> None:
+    """Run ``c101-console``; ends the process with its exit status."""
+    try:
+        root.main(prog_name="c101-console")
+    except C101Error as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        click.echo(f"c101-console: {error}{hint}", err=True)
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()
