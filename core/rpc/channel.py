@@ -25,6 +25,9 @@ CLIENT_LIMITS: Final = Limits(message_bytes_max=64 * MIB, held_bytes_max=128 * M
 #: A link that is not up by then counts as not there.
 DIAL_SECONDS: Final = 15.0
 
+#: How long the last bytes of a channel that is closed may take to leave.
+CLOSING_SECONDS: Final = 1.0
+
 #: How often a call is made again that the other side says it has not looked at.
 ATTEMPTS_MAX: Final = 3
 
@@ -150,10 +153,18 @@ class Channel:
         if self._dialling is not None:
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
-        for wire in [*self._retired, *([self._wire] if self._wire else [])]:
-            wire.close()
+        wires = [*self._retired, *([self._wire] if self._wire else [])]
         self._retired.clear()
         self._wire = None
+        for wire in wires:
+            wire.close()
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS):
+                for wire in wires:
+                    await wire.closed()
+        except TimeoutError:
+            for wire in wires:
+                wire.abort()
 
     def _block(self, path: str, metadata: Metadata, left: float | None) -> bytes:
         """Return the header block of a call of *path* that has *left* seconds."""
@@ -228,6 +239,7 @@ class Channel:
             self._wire = None
         self._retired = {wire for wire in self._retired if wire.transport is not None}
         wire = ClientWire(self.name, self._limits, self._keepalive_seconds)
+        self._retired.add(wire)
         try:
             async with asyncio.timeout(DIAL_SECONDS):
                 await self._dialer.dial(wire)
@@ -237,6 +249,7 @@ class Channel:
         finally:
             if not wire.client.greeted:
                 wire.close()
+        self._retired.discard(wire)
         self._wire = wire
         return wire
 

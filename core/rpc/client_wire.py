@@ -119,6 +119,16 @@ class ClientWire(Wire):
         if self.transport is not None:
             self.flush()
 
+    async def closed(self) -> None:
+        """Wait until the transport is gone."""
+        while self.transport is not None:
+            await self.changed.wait()
+
+    def abort(self) -> None:
+        """Drop the transport without waiting for what it still holds."""
+        if self.transport is not None:
+            self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End what still waits."""
         if self._keepalive is not None:

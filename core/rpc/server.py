@@ -126,6 +126,8 @@ class Server:
         await self._all_left(_LAST_ANSWERS_SECONDS)
         for wire in list(self._wires):
             wire.abort()
+        # An aborted transport leaves at the loop's next turn: nothing is to be open on return.
+        await self._all_left(_LAST_ANSWERS_SECONDS)
         tasks = list(self.service.tasks)
         for task in tasks:
             task.cancel()
