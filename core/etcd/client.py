@@ -22,34 +22,29 @@ raises is said there.
 import math
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from google.protobuf.message import Message
 
 from c101.core.clock import Clock
-from c101.core.etcd import results, txn
+from c101.core.etcd import results
 from c101.core.etcd.endpoints import Endpoints
 from c101.core.etcd.errors import LeaseNotFoundError
 from c101.core.etcd.keys import Bytes, as_bytes, prefix_end, prefix_start
-from c101.core.etcd.lease import HeldLease
-from c101.core.etcd.lock import Lock
 from c101.core.etcd.ranges import RangeOptions, range_request
-from c101.core.etcd.results import (
-    DeleteResult,
-    Lease,
-    LeaseInfo,
-    Member,
-    PutResult,
-    RangeResult,
-    Status,
-    TxnResult,
-)
-from c101.core.etcd.txn import Compare, Delete, Op, Put, Txn, delete_request, put_request
-from c101.core.etcd.watch import Watch, WatchOptions
+from c101.core.etcd.results import PutResult, RangeResult, TxnResult
 from c101.core.model.key_value import KeyValue
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.channel import Dialer
 from c101.core.rpc.status import Code
+
+# Imported by the verbs that need them: a command that reads one key should not load the rest.
+if TYPE_CHECKING:
+    from c101.core.etcd.lease import HeldLease, Lease, LeaseInfo
+    from c101.core.etcd.lock import Lock
+    from c101.core.etcd.members import Member, Status
+    from c101.core.etcd.txn import Compare, Op
+    from c101.core.etcd.watch import Watch, WatchOptions
 
 _M = TypeVar("_M", bound=Message)
 
@@ -125,14 +120,18 @@ class Client:
 
         Raises LeaseNotFoundError.
         """
-        request = put_request(Put(key, value, lease, prev_kv))
+        request = rpc_pb2.PutRequest(
+            key=as_bytes(key), value=as_bytes(value), lease=lease, prev_kv=prev_kv
+        )
         answer = await self._write(_KV + "Put", request, rpc_pb2.PutResponse)
         return results.put_result(answer)
 
     async def put_if_not_exists(self, key: Bytes, value: Bytes, *, lease: int = 0) -> bool:
         """Create *key*; return whether that was done. Raises LeaseNotFoundError."""
+        from c101.core.etcd import txn  # noqa: PLC0415
+
         result = await self.transaction(
-            compare=[txn.create_revision(key).equals(0)], success=[Put(key, value, lease)]
+            compare=[txn.create_revision(key).equals(0)], success=[txn.Put(key, value, lease)]
         )
         return result.succeeded
 
@@ -141,8 +140,10 @@ class Client:
 
         The lease it may have had is detached.
         """
+        from c101.core.etcd import txn  # noqa: PLC0415
+
         result = await self.transaction(
-            compare=[txn.value(key).equals(initial_value)], success=[Put(key, new_value)]
+            compare=[txn.value(key).equals(initial_value)], success=[txn.Put(key, new_value)]
         )
         return result.succeeded
 
@@ -152,27 +153,29 @@ class Client:
 
     async def delete_range(self, key: Bytes, range_end: Bytes) -> int:
         """Delete the keys from *key* up to *range_end*; return how many there were."""
-        return (await self._delete(Delete(key, range_end))).deleted
+        request = rpc_pb2.DeleteRangeRequest(key=as_bytes(key), range_end=as_bytes(range_end))
+        answer = await self._write(_KV + "DeleteRange", request, rpc_pb2.DeleteRangeResponse)
+        return answer.deleted
 
     async def delete_prefix(self, prefix: Bytes) -> int:
         """Delete the keys that begin with *prefix*; return how many there were."""
         start = as_bytes(prefix)
         return await self.delete_range(prefix_start(start), prefix_end(start))
 
-    async def _delete(self, op: Delete) -> DeleteResult:
-        answer = await self._write(
-            _KV + "DeleteRange", delete_request(op), rpc_pb2.DeleteRangeResponse
-        )
-        return results.delete_result(answer)
-
     async def transaction(
-        self, *, compare: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = ()
+        self,
+        *,
+        compare: Sequence["Compare"],
+        success: Sequence["Op"],
+        failure: Sequence["Op"] = (),
     ) -> TxnResult:
         """Do *success* if every comparison holds, else *failure*, as one change or none.
 
         Raises LeaseNotFoundError, CompactedError, FutureRevisionError: nothing was done.
         """
-        request = txn.txn_request(Txn(compare, success, failure))
+        from c101.core.etcd import txn  # noqa: PLC0415
+
+        request = txn.txn_request(txn.Txn(compare, success, failure))
         return results.txn_result(await self._write(_KV + "Txn", request, rpc_pb2.TxnResponse))
 
     async def compact(self, revision: int, *, physical: bool = False) -> None:
@@ -186,9 +189,11 @@ class Client:
     # Watches
 
     def watch(
-        self, key: Bytes, *, range_end: Bytes = b"", **options: Unpack[WatchOptions]
-    ) -> Watch:
+        self, key: Bytes, *, range_end: Bytes = b"", **options: Unpack["WatchOptions"]
+    ) -> "Watch":
         """Watch *key*, or the keys from it up to *range_end*: ``async with`` it, then iterate."""
+        from c101.core.etcd.watch import Watch  # noqa: PLC0415
+
         return Watch(
             self._endpoints,
             as_bytes(key),
@@ -197,25 +202,29 @@ class Client:
             options=options,
         )
 
-    def watch_prefix(self, prefix: Bytes, **options: Unpack[WatchOptions]) -> Watch:
+    def watch_prefix(self, prefix: Bytes, **options: Unpack["WatchOptions"]) -> "Watch":
         """Watch the keys that begin with *prefix*; an empty one means all."""
         start = as_bytes(prefix)
         return self.watch(prefix_start(start), range_end=prefix_end(start), **options)
 
     # Leases and locks
 
-    async def lease(self, ttl_seconds: float, lease_id: int = 0) -> Lease:
+    async def lease(self, ttl_seconds: float, lease_id: int = 0) -> "Lease":
         """Grant a lease, by the id given or one that the KV chooses. It is not renewed by itself.
 
         The KV counts in whole seconds (*ttl_seconds* is rounded up) and may grant more: etcd's
         least is 2. Raises LeaseExistsError.
         """
+        from c101.core.etcd.lease import Lease  # noqa: PLC0415
+
         request = rpc_pb2.LeaseGrantRequest(TTL=math.ceil(ttl_seconds), ID=lease_id)
         answer = await self._write(_LEASE + "LeaseGrant", request, rpc_pb2.LeaseGrantResponse)
         return Lease(id=answer.ID, ttl=answer.TTL)
 
-    def held_lease(self, ttl_seconds: float, *, keep: bool = False) -> HeldLease:
+    def held_lease(self, ttl_seconds: float, *, keep: bool = False) -> "HeldLease":
         """Hold a lease while a block runs: ``async with`` it. See :class:`HeldLease`."""
+        from c101.core.etcd.lease import HeldLease  # noqa: PLC0415
+
         return HeldLease(self, ttl_seconds, keep=keep)
 
     async def refresh_lease(self, lease_id: int, *, timeout_seconds: float | None = None) -> int:
@@ -243,11 +252,13 @@ class Client:
             timeout_seconds=timeout_seconds,
         )
 
-    async def get_lease_info(self, lease_id: int, *, keys: bool = False) -> LeaseInfo:
+    async def get_lease_info(self, lease_id: int, *, keys: bool = False) -> "LeaseInfo":
         """Return what is left of a lease, and with *keys* the keys under it.
 
         Raises LeaseNotFoundError.
         """
+        from c101.core.etcd.lease import LeaseInfo  # noqa: PLC0415
+
         request = rpc_pb2.LeaseTimeToLiveRequest(ID=lease_id, keys=keys)
         answer = await self._read(
             _LEASE + "LeaseTimeToLive", request, rpc_pb2.LeaseTimeToLiveResponse
@@ -258,30 +269,29 @@ class Client:
             id=answer.ID, ttl=answer.TTL, granted_ttl=answer.grantedTTL, keys=tuple(answer.keys)
         )
 
-    def lock(self, name: Bytes, ttl_seconds: float) -> Lock:
+    def lock(self, name: Bytes, ttl_seconds: float) -> "Lock":
         """Hold a lock while a block runs: ``async with`` it. See :class:`Lock`."""
+        from c101.core.etcd.lock import Lock  # noqa: PLC0415
+
         return Lock(self, as_bytes(name), ttl_seconds)
 
     # The KV itself
 
-    async def status(self) -> Status:
+    async def status(self) -> "Status":
         """Return how the member in use is."""
+        from c101.core.etcd import members  # noqa: PLC0415
+
         request = rpc_pb2.StatusRequest()
         answer = await self._read(_MAINTENANCE + "Status", request, rpc_pb2.StatusResponse)
-        return Status(
-            version=answer.version,
-            revision=answer.header.revision,
-            db_size=answer.dbSize,
-            leader=answer.leader,
-            cluster_id=answer.header.cluster_id,
-            member_id=answer.header.member_id,
-        )
+        return members.status(answer)
 
-    async def members(self) -> list[Member]:
+    async def members(self) -> list["Member"]:
         """Return the members of the KV's cluster."""
+        from c101.core.etcd import members  # noqa: PLC0415
+
         request = rpc_pb2.MemberListRequest()
         answer = await self._read(_CLUSTER + "MemberList", request, rpc_pb2.MemberListResponse)
-        return [results.member(member) for member in answer.members]
+        return [members.member(member) for member in answer.members]
 
     async def _read(
         self, path: str, request: Message, answer: type[_M], *, revision: int = 0

@@ -1,8 +1,9 @@
-"""A lease that keeps itself alive, and knows when it no longer does.
+"""Leases: as they are granted, and one that keeps itself alive and knows when it no longer does.
 
-The promise is to whoever is silent for less than ``ttl_seconds``: stopped by a signal, starved of
-CPU, cut off. A renewal is sent every third of that, so at the moment the silence begins the last
-one may be that old already. Therefore the KV is asked for a third more than ``ttl_seconds``::
+The promise of a held lease is to whoever is silent for less than ``ttl_seconds``: stopped by a
+signal, starved of CPU, cut off. A renewal is sent every third of that, so at the moment the silence
+begins the last one may be that old already. Therefore the KV is asked for a third more
+than ``ttl_seconds``::
 
     ttl_seconds 3, renewed every 1 s, granted by the KV for 4 s
     renewal ... 0.9 s ... SIGSTOP ... 2.9 s ... SIGCONT: 3.8 s after the renewal, the lease stands
@@ -16,6 +17,7 @@ as the loop runs again.
 import asyncio
 import logging
 import math
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -33,6 +35,24 @@ RENEWALS = 3
 REVOKE_SECONDS_MAX = 1.0
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A lease as granted; ``ttl`` in seconds may be more than was asked for."""
+
+    id: int
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseInfo:
+    """A lease at this moment. ``ttl`` is what is left of ``granted_ttl``, in whole seconds."""
+
+    id: int
+    ttl: int
+    granted_ttl: int
+    keys: tuple[bytes, ...] = ()
 
 
 class HeldLease:

@@ -1,4 +1,4 @@
-"""What the verbs answer: frozen values, and how each is read off the wire."""
+"""What the verbs on keys answer: frozen values, and how each is read off the wire."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,47 +53,6 @@ class TxnResult:
 
 
 OpResult = RangeResult | PutResult | DeleteResult | TxnResult
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A lease as granted; ``ttl`` in seconds may be more than was asked for."""
-
-    id: int
-    ttl: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseInfo:
-    """A lease at this moment. ``ttl`` is what is left of ``granted_ttl``, in whole seconds."""
-
-    id: int
-    ttl: int
-    granted_ttl: int
-    keys: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """The member that answered. ``leader`` is a member id, 0 while there is none."""
-
-    version: str
-    revision: int
-    db_size: int
-    leader: int
-    cluster_id: int
-    member_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One member of the KV's cluster."""
-
-    id: int
-    name: str
-    peer_urls: tuple[str, ...]
-    client_urls: tuple[str, ...]
-    is_learner: bool = False
 
 
 def key_value(message: kv_pb2.KeyValue) -> KeyValue:
@@ -154,14 +113,3 @@ def _op_results(responses: Iterable[rpc_pb2.ResponseOp]) -> Iterable[OpResult]:
                 yield delete_result(response.response_delete_range)
             case _:
                 yield txn_result(response.response_txn)
-
-
-def member(message: rpc_pb2.Member) -> Member:
-    """Read one member."""
-    return Member(
-        id=message.ID,
-        name=message.name,
-        peer_urls=tuple(message.peerURLs),
-        client_urls=tuple(message.clientURLs),
-        is_learner=message.isLearner,
-    )
