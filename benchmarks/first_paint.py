@@ -61,11 +61,9 @@ def main() -> None:
     rounds = [measure(argv, arguments.live) for _ in range(arguments.rounds)]
     names = ("first byte", "four panes", f"{arguments.live!r}")
     for name, values in zip(names, zip(*rounds, strict=True), strict=True):
-        milliseconds = sorted(1_000 * value for value in values)
-        middle = statistics.median(milliseconds)
-        print(
-            f"{name:<14} {middle:7.0f} ms   least {milliseconds[0]:.0f}, most {milliseconds[-1]:.0f}"
-        )
+        taken = sorted(1_000 * value for value in values)
+        spread = f"least {taken[0]:.0f}, most {taken[-1]:.0f}"
+        print(f"{name:<14} {statistics.median(taken):7.0f} ms   {spread}")
 
 
 if __name__ == "__main__":

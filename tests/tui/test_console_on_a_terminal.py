@@ -18,6 +18,35 @@ from tests.fakes import sample_cluster
 sys.exit(ConsoleApp(sample_cluster.access(), settings=Settings(zone=UTC)).run())
 """
 
+#: Writes all the time, and is slow to leave: what a console is in the middle of a flood of lines.
+BUSY = """
+import asyncio
+import sys
+
+from textual.app import App
+from c101.tui.feeds.terminal import TerminalDriver
+from c101.tui.widgets.log import LogLine, VirtualLog
+
+class Busy(App[int]):
+    def compose(self):
+        yield VirtualLog()
+
+    def on_mount(self):
+        self.number = 0
+        self.set_interval(0.01, self.more)
+
+    def more(self):
+        self.number += 1
+        log = self.query_one(VirtualLog)
+        log.append([LogLine((), f"line {self.number}") for _ in range(60)])
+        log.flush()
+
+    async def on_terminal_gone(self):
+        self.set_timer(1.5, lambda: self.exit(0))
+
+sys.exit(Busy(driver_class=TerminalDriver).run())
+"""
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -73,7 +102,16 @@ def test_it_ends_when_its_terminal_is_gone(argv: list[str]) -> None:
     with on_terminal(argv) as console:
         console.wait_for("UNITS 10")
         console.hang_up()
-        console.process.wait(10)
+        assert console.process.wait(15) == 0
+
+
+def test_output_that_nobody_reads_any_more_holds_nothing_up(tmp_path: Path) -> None:
+    path = tmp_path / "busy.py"
+    path.write_text("import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + BUSY)
+    with on_terminal([sys.executable, str(path)]) as busy:
+        busy.wait_for("line 9")
+        busy.hang_up()
+        assert busy.process.wait(15) == 0
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(60, 20), (60, 16), (80, 24), (200, 60)])

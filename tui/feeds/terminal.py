@@ -10,7 +10,7 @@ import os
 import selectors
 from codecs import getincrementaldecoder
 from collections.abc import Callable
-from typing import TextIO
+from typing import TextIO, cast
 
 from textual._xterm_parser import XTermParser
 from textual.app import App
@@ -70,7 +70,8 @@ class TerminalDriver(LinuxDriver):
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         if self._file is not None:
-            self._file = TerminalOutput(self._file)
+            # All that the output thread asks of a file is in there.
+            self._file = cast("io.TextIOWrapper", TerminalOutput(self._file))
 
     def run_input_thread(self) -> None:
         """Read keys until told to stop, or until there are no more."""
