@@ -15,10 +15,10 @@ from c101.agents.runtime.process import power
 from c101.agents.runtime.process.launch import MACHINE_MARK
 from c101.agents.ssh.gateway import Gateway, GatewaySettings
 from c101.core.clock import Clock
-from c101.core.errors import NotFoundError
+from c101.core.errors import ConfigError, NotFoundError
 from c101.core.etcd.client import Client
 from c101.core.lifeline import ENVIRONMENT_VARIABLE
-from c101.core.model.machine import MachineRecord
+from c101.core.model.machine import Machine, MachineRecord
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.mirror import Mirror
 from c101.core.registry.registry import Registry
@@ -27,6 +27,8 @@ from c101.core.rpc.dial import UnixDialer
 SSH_USER = "c101"
 #: How long units may take to stop when the cluster is taken down.
 UNITS_STOP_SECONDS = 5.0
+#: A process that ended so often in a row before all had joined will not start at all.
+START_FAILURES_MAX = 4
 _LOOK_SECONDS = 0.05
 
 
@@ -69,12 +71,14 @@ class LocalCluster:
                 for process in (self._kv, self._engine, *self._agents.values()):
                     group.create_task(process.run(self._clock), name=process.name)
                 group.create_task(self._introduce(joined), name="introduce")
+                group.create_task(self._give_up_early(joined), name="give up early")
         finally:
             await self._gateway.close()
             await asyncio.shield(self._end_units())
 
     async def _introduce(self, joined: asyncio.Event) -> None:
         """Write the machines' records, and wait until each has joined."""
+        began = self._clock.time()
         keyspace = Keyspace()
         async with Client([UnixDialer(str(self.layout.kv_socket))], clock=self._clock) as client:
             await self._until_answered(client)
@@ -86,10 +90,18 @@ class LocalCluster:
                 following = group.create_task(mirror.run(), name="mirror")
                 wanted = {machine.id for machine in self.settings.machines}
                 revision = 0
-                while not wanted <= {machine.id for machine in mirror.state.present()}:
+                while not wanted <= _joined_since(began, mirror.state.present()):
                     revision = (await mirror.next_change(revision)).revision
                 following.cancel()
         joined.set()
+
+    async def _give_up_early(self, joined: asyncio.Event) -> None:
+        """Fail, with its own words, when a process does not even start."""
+        while not joined.is_set():
+            for process in (self._kv, self._engine, *self._agents.values()):
+                if process.failures >= START_FAILURES_MAX:
+                    raise ConfigError(f"{process.name} does not start: {process.last_words()}")
+            await self._clock.sleep(_LOOK_SECONDS)
 
     async def _until_answered(self, client: Client) -> None:
         while not self.layout.kv_socket.exists():
@@ -133,9 +145,11 @@ class LocalCluster:
         """Cut the power of machine *what*, or SIGKILL ``kv`` or ``engine``; it stays down.
 
         With *agent_only* the machine's agent alone is killed, and started again at once.
-        Raises NotFoundError.
+        Raises NotFoundError, ConfigError.
         """
         process = self._process(what)
+        if agent_only and what not in self._agents:
+            raise ConfigError(f"{what} is no machine: it has no agent")
         if agent_only:
             await process.kill()
             return
@@ -191,7 +205,8 @@ class LocalCluster:
         return _python("c101.core.daemon", "kv", *where)
 
     def _engine_argv(self) -> list[str]:
-        return _python("c101.core.daemon", "engine", "--kv", f"unix://{self.layout.kv_socket}")
+        kv = f"unix://{self.layout.kv_socket}"
+        return _python("c101.core.daemon", "engine", "--kv", kv, "--name", "engine")
 
     def _agent_argv(self, machine: MachineSettings) -> list[str]:
         files = self._keys.machines[machine.name]
@@ -212,8 +227,17 @@ class LocalCluster:
         return _python("c101.agents.host.main", *words)
 
 
+def _joined_since(began: float, present: Iterable[Machine]) -> set[str]:
+    """Return the machines whose agent started after *began*.
+
+    After a crash the KV still holds what agents said that are gone, until their leases end.
+    """
+    return {one.id for one in present if one.presence is not None and one.presence.since >= began}
+
+
 def _python(module: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", module, *arguments]
+    # -P: what lies in the user's working directory is nobody's to import.
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def _environment(layout: Layout) -> Mapping[str, str]:

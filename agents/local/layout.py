@@ -2,10 +2,12 @@
 
 import hashlib
 import os
-import tempfile
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+from c101.core.errors import ConfigError
 
 #: A unix socket's path, its closing NUL included (Linux: sockaddr_un).
 SOCKET_PATH_BYTES_MAX = 108
@@ -61,7 +63,8 @@ class Layout:
         if len(os.fsencode(below / _LONGEST_SOCKET)) < SOCKET_PATH_BYTES_MAX:
             return below
         mark = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"c101-{os.getuid()}-{mark}"
+        # Not $TMPDIR or $XDG_RUNTIME_DIR: who looks for it later may have another.
+        return Path(f"/tmp/c101-{os.getuid()}-{mark}")  # noqa: S108 - see prepare
 
     @property
     def control(self) -> Path:
@@ -77,6 +80,17 @@ class Layout:
     def kv_socket(self) -> Path:
         """The KV's admin socket."""
         return self.sockets / "kv-admin.sock"
+
+    def prepare(self) -> None:
+        """Make the directories. Raises OSError; ConfigError: one in /tmp is somebody else's."""
+        for folder in (self.directory, self.ssh, self.log("any").parent, self.sockets):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = self.sockets.lstat()
+        private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+        if not private or status.st_mode & 0o022:
+            raise ConfigError(
+                f"{self.sockets} is not this user's own directory", hint="give --dir a shorter path"
+            )
 
     def log(self, name: str) -> Path:
         """Return the log file of one process."""

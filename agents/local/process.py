@@ -17,6 +17,9 @@ RESTART_SECONDS = 0.1
 RESTART_SECONDS_MAX = 5.0
 #: A process that ran as long as this is started again without delay.
 SETTLED_SECONDS = 10.0
+#: A log larger than this is moved aside, once, when its process starts.
+LOG_BYTES_MAX = 8 * 1024 * 1024
+LAST_WORDS_BYTES = 2_000
 #: What SIGTERM is given before SIGKILL.
 STOP_SECONDS = 5.0
 
@@ -33,6 +36,8 @@ class Process:
         self._log = log
         self._child: asyncio.subprocess.Process | None = None
         self._wanted = asyncio.Event()
+        #: How often in a row it ended before it had settled.
+        self.failures = 0
         self._wanted.set()
 
     @property
@@ -59,8 +64,9 @@ class Process:
             if self.held:
                 continue
             logger.warning("process ended", extra={"child": self.name, "status": status})
+            self.failures += 1
             if clock.monotonic() - begin > SETTLED_SECONDS:
-                delay = RESTART_SECONDS
+                delay, self.failures = RESTART_SECONDS, 0
             await clock.sleep(delay)
             delay = min(delay * 2, RESTART_SECONDS_MAX)
 
@@ -96,7 +102,18 @@ class Process:
         finally:
             os.close(log)
 
+    def last_words(self) -> str:
+        """Return the last line it printed."""
+        try:
+            text = self._log.read_bytes()[-LAST_WORDS_BYTES:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return text.strip().rpartition("\n")[2]
+
     def _open_log(self) -> int:
+        with contextlib.suppress(OSError):
+            if self._log.stat().st_size > LOG_BYTES_MAX:
+                self._log.replace(self._log.with_name(self._log.name + ".1"))
         return os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     async def _end(self) -> None:

@@ -1,5 +1,7 @@
 """What is chosen when a cluster on this computer is made, and kept: machines, ids, ports."""
 
+import random
+import re
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,12 @@ import msgspec
 from c101.core.errors import ConfigError
 
 MACHINES_MAX = 64
+MACHINES_DEFAULT = 3
+#: Below the range that outgoing connections take theirs from (ip_local_port_range).
+PORTS = range(20_000, 32_000)
+_PORT_TRIES_MAX = 200
+_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_VALUE = re.compile(r"[A-Za-z0-9_.:/@+-]{1,128}")
 LEASE_TTL_SECONDS = 3
 LOOPBACK = "127.0.0.1"
 
@@ -52,12 +60,21 @@ def store(path: Path, settings: ClusterSettings) -> None:
     fresh.replace(path)
 
 
-def settle(kept: ClusterSettings | None, *, machines: int, kv_port: int | None) -> ClusterSettings:
+def settle(
+    kept: ClusterSettings | None,
+    *,
+    machines: int | None,
+    kv_port: int | None,
+    metadata: Sequence[str] = (),
+) -> ClusterSettings:
     """Return *kept* brought to *machines* machines and to ports that are free now.
 
-    Ports are kept where they are free. Raises ConfigError: *kv_port* was asked for and is taken, or
-    the number of machines is out of bounds.
+    ``None`` is as many as there are, or three. Ports are kept where they are free. Raises
+    ConfigError: *kv_port* was asked for and is taken, the number of machines is out of bounds or
+    less than there are, *metadata* is malformed.
     """
+    if machines is None:
+        machines = len(kept.machines) if kept is not None else MACHINES_DEFAULT
     if not 1 <= machines <= MACHINES_MAX:
         raise ConfigError(f"a cluster here has 1 to {MACHINES_MAX} machines, not {machines}")
     if kv_port is not None and not _is_free(kv_port):
@@ -65,6 +82,12 @@ def settle(kept: ClusterSettings | None, *, machines: int, kv_port: int | None) 
             f"port {kv_port} of {LOOPBACK} is taken", hint="without --kv-port a free one is found"
         )
     before = kept.machines if kept is not None else ()
+    if machines < len(before):
+        raise ConfigError(
+            f"the cluster in this directory has {len(before)} machines, not {machines}",
+            hint="another --dir makes a new cluster",
+        )
+    labels = _parse_metadata(metadata)
     wanted = kv_port or (kept.kv_port if kept is not None else 0)
     ports = _free_ports(
         [wanted, kept.kv_ssh_port if kept is not None else 0, *(one.ssh_port for one in before)],
@@ -76,13 +99,11 @@ def settle(kept: ClusterSettings | None, *, machines: int, kv_port: int | None) 
             id=secrets.token_hex(16),
             name=f"m{number + 1}",
             ssh_port=ports[2 + number],
-            metadata={"disk": "ssd" if number == 0 else "hdd"},
+            metadata=_metadata_of(number, labels),
         )
         for number in range(len(known), machines)
     ]
-    return ClusterSettings(
-        kv_port=ports[0], kv_ssh_port=ports[1], machines=tuple(known[:machines] + fresh)
-    )
+    return ClusterSettings(kv_port=ports[0], kv_ssh_port=ports[1], machines=(*known, *fresh))
 
 
 def _is_free(port: int) -> bool:
@@ -107,13 +128,36 @@ def _free_ports(wanted: Sequence[int], count: int) -> list[int]:
 
 
 def _bound(port: int, probes: list[socket.socket]) -> int:
-    """Bind *port*, or any where it is taken; held until all are found, so that each is another."""
+    """Bind *port*, or another where it is taken; held until all are found, so that none is twice."""
     probe = socket.socket()
     probes.append(probe)
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        probe.bind((LOOPBACK, port))
-    except OSError:
-        probe.bind((LOOPBACK, 0))
-    found: int = probe.getsockname()[1]
+    tries = random.sample(PORTS, _PORT_TRIES_MAX)  # which of them does not matter
+    for candidate in [port, *tries] if port else tries:
+        try:
+            probe.bind((LOOPBACK, candidate))
+        except OSError:
+            continue
+        return candidate
+    raise ConfigError(f"no port of {LOOPBACK} is free between {PORTS.start} and {PORTS.stop}")
+
+
+def _parse_metadata(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the metadata by machine name; that of every machine under ``""``."""
+    found: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, colon, pairs = text.partition(":")
+        if not colon or "=" in name:  # a value may hold a colon
+            name, pairs = "", text
+        for pair in pairs.split(","):
+            key, _, value = pair.partition("=")
+            if not (_KEY.fullmatch(key) and _VALUE.fullmatch(value)):
+                raise ConfigError(f"metadata is [NAME:]K=V,...: {pair!r} is not")
+            found.setdefault(name, {})[key] = value
     return found
+
+
+def _metadata_of(number: int, labels: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    if not labels:
+        return {"disk": "ssd" if number == 0 else "hdd"}
+    return {**labels.get("", {}), **labels.get(f"m{number + 1}", {})}

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
-import json
 import logging
 import os
 import signal
@@ -22,9 +21,9 @@ from c101.agents.local import settings as kept
 from c101.agents.local.cluster import LocalCluster
 from c101.agents.local.keys import make_keys
 from c101.agents.local.layout import Layout
+from c101.agents.local.registration import forget, register
 from c101.core import log
 from c101.core.clock import SystemClock
-from c101.core.config import clusters_dir
 from c101.core.errors import C101Error, ConfigError
 
 logger = logging.getLogger(__name__)
@@ -33,12 +32,12 @@ logger = logging.getLogger(__name__)
 class Supervisor:
     """Answers on the control socket until told to end."""
 
-    def __init__(self, cluster: LocalCluster) -> None:
+    def __init__(self, cluster: LocalCluster, began: float) -> None:
         self._cluster = cluster
         self._joined = asyncio.Event()
         self._stop = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
-        self._registration = clusters_dir(os.environ) / f"{cluster.layout.name}.json"
+        self._began = began
 
     def stop(self) -> None:
         """End the cluster."""
@@ -56,7 +55,7 @@ class Supervisor:
             stopping.cancel()
         finally:
             server.close()
-            self._registration.unlink(missing_ok=True)
+            forget(layout.directory, environ=os.environ)
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._running
@@ -67,7 +66,7 @@ class Supervisor:
         match question.get("verb"):
             case "joined":
                 await self._joined.wait()
-                self._register()
+                register(self._cluster.document(), environ=os.environ, now=self._began)
             case "kill":
                 what, agent_only = str(question["what"]), bool(question.get("agent_only"))
                 await self._cluster.kill(what, agent_only=agent_only)
@@ -82,13 +81,6 @@ class Supervisor:
             case other:
                 raise ConfigError(f"not a question: {other!r}")
         return self._cluster.document()
-
-    def _register(self) -> None:
-        """Write the cluster down where commands look for one."""
-        self._registration.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self._registration.with_suffix(".new")
-        fresh.write_text(json.dumps(self._cluster.document()))
-        fresh.replace(self._registration)
 
 
 async def _hold_lifeline(path: Path) -> asyncio.Server:
@@ -126,7 +118,7 @@ async def _run(layout: Layout, end_with_pid: int | None) -> None:
     if settings is None:
         raise ConfigError(f"{layout.settings} is missing")
     keys = await asyncio.to_thread(make_keys, layout, settings)
-    supervisor = Supervisor(LocalCluster(layout, settings, keys, clock))
+    supervisor = Supervisor(LocalCluster(layout, settings, keys, clock), clock.time())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
@@ -155,6 +147,8 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--end-with-pid", type=int)
     options = parser.parse_args()
+    with contextlib.suppress(PermissionError):
+        os.setsid()  # outlives the terminal; refused where it leads a session already
     log.configure()
     layout = Layout(options.dir)
     try:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 BIN = Path(sys.executable).parent
 HELLO = """[Unit]
 Description=Hello World
@@ -120,3 +122,11 @@ def until(condition: Callable[[], bool], *, seconds: float, what: str) -> float:
         assert passed < seconds, f"not within {seconds} s: {what}"
         time.sleep(0.05)
     return time.monotonic() - begin
+
+
+def is_running(pid: int) -> bool:
+    """Say whether *pid* runs; one that ended and that nobody has asked about yet does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

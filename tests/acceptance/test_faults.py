@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from tests.acceptance.cluster import Cluster, run_ctl, until
+from tests.acceptance.cluster import Cluster, is_running, run_ctl, until
 
 SLEEP = "[Service]\nExecStart=/bin/sleep infinity\n"
 
@@ -46,7 +46,7 @@ def test_the_kv_killed_under_writes_loses_nothing_acknowledged_and_stops_no_unit
         writer.join()
     found = cluster.etcdctl("get", "--prefix", "/writes/", "--print-value-only").split()
     assert set(acknowledged) <= {int(value) for value in found}
-    os.kill(pid, 0)
+    assert is_running(pid)
     until(
         lambda: cluster.unit("still.service")["active"] == "active",
         seconds=15,
@@ -74,7 +74,7 @@ def test_a_power_cut_moves_units_within_the_ttl_and_two_seconds(cluster: Cluster
     pid = cluster.main_pid(victim)
     begin = time.monotonic()
     cluster.local("kill", "m2")
-    assert not psutil.pid_exists(pid)
+    assert not is_running(pid)
 
     def is_elsewhere() -> bool:
         row = cluster.unit(victim)
@@ -107,8 +107,7 @@ def test_a_wiped_registry_stops_nothing(cluster: Cluster) -> None:
     saved = {name: cluster.ok("cat", name) for name in names}
     cluster.etcdctl("del", "--prefix", "/c101/units/")
     time.sleep(7)  # longer than the periodic pass
-    for pid in pids:
-        os.kill(pid, 0)
+    assert all(is_running(pid) for pid in pids)
     for name, text in saved.items():
         cluster.submit(name, text)
         cluster.ok("start", name)

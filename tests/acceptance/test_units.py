@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from tests.acceptance.cluster import BIN, HELLO, Cluster, until
+from tests.acceptance.cluster import BIN, HELLO, Cluster, is_running, until
 
 SLEEP = "[Service]\nExecStart=/bin/sleep infinity\n"
 
@@ -83,10 +83,10 @@ def test_what_runs_outlives_its_agent(cluster: Cluster) -> None:
             seconds=10,
             what="another agent",
         )
-    os.kill(pid, 0)
+    assert is_running(pid)
     assert cluster.main_pid("steady.service") == pid
     cluster.ok("destroy", "steady.service")
-    until(lambda: not _is_alive(pid), seconds=10, what="the end of its process")
+    until(lambda: not is_running(pid), seconds=10, what="the end of its process")
 
 
 def test_an_agent_stalled_for_less_than_its_ttl_is_not_lost(cluster: Cluster) -> None:
@@ -159,14 +159,6 @@ def _agent_pid(cluster: Cluster, machine: str) -> int | None:
     (found,) = (m for m in cluster.status()["machines"] if m["name"] == machine)
     pid = found["agent_pid"]
     return int(pid) if pid else None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_list_units_has_the_fields_that_scripts_read(cluster: Cluster) -> None:
