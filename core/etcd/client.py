@@ -58,13 +58,20 @@ class Client:
     """A KV, by one or more endpoints.
 
     Endpoints fail over in the order given. Nothing is connected before the first request. One
-    client may be used by any number of tasks at once.
+    client may be used by any number of tasks at once. With *fails_fast*, for commands, a request
+    fails once each endpoint was tried, as long as none was ever reached; without, for what lives
+    long, it waits within its time for a KV that is down to come up.
     """
 
     def __init__(
-        self, dialers: Sequence[Dialer], *, clock: Clock, timeout_seconds: float = 5.0
+        self,
+        dialers: Sequence[Dialer],
+        *,
+        clock: Clock,
+        timeout_seconds: float = 5.0,
+        fails_fast: bool = False,
     ) -> None:
-        self._endpoints = Endpoints(dialers, clock=clock)
+        self._endpoints = Endpoints(dialers, clock=clock, fails_fast=fails_fast)
         self._clock = clock
         self._timeout_seconds = timeout_seconds
 

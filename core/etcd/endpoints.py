@@ -7,6 +7,9 @@ A request that was certainly not sent is tried on the next endpoint, whatever it
 may have been carried out is sent again only if it is ``repeatable``: reads are, renewals of a lease
 are, writes are not. All attempts share one deadline; a repeatable one gives an endpoint that does
 not answer only its share of it, so that one silent server does not use up the time of all.
+
+Who lives long waits for a server that is down to come up. Who was called by a person or a script
+``fails_fast``: as long as nothing was ever reached, each endpoint is tried once.
 """
 
 import asyncio
@@ -131,9 +134,12 @@ class Endpoint:
 class Endpoints:
     """The servers of one KV, in order of preference."""
 
-    def __init__(self, dialers: Sequence[Dialer], *, clock: Clock) -> None:
+    def __init__(
+        self, dialers: Sequence[Dialer], *, clock: Clock, fails_fast: bool = False
+    ) -> None:
         assert dialers, "a client needs an endpoint"
         self._clock = clock
+        self._waits = not fails_fast
         self._all = [Endpoint(index, dialer) for index, dialer in enumerate(dialers)]
         self._index = 0
         self._closed = False
@@ -154,6 +160,15 @@ class Endpoints:
     def current(self) -> Endpoint:
         """The endpoint in use."""
         return self._all[self._index]
+
+    async def connect(self, endpoint: Endpoint, timeout_seconds: float) -> None:
+        """Have a link to *endpoint* (``Endpoint.connect``), and remember that there was one."""
+        await endpoint.connect(timeout_seconds)
+        self._waits = True
+
+    def is_hopeless(self, failures: int) -> bool:
+        """Say whether trying again, after so many failures, is of no use to who fails fast."""
+        return not self._waits and failures >= len(self._all)
 
     def leave(self, endpoint: Endpoint) -> None:
         """Go on to the one after *endpoint*, unless somebody else has."""
@@ -245,7 +260,7 @@ class _Attempts:
             try:
                 # Whatever fails before there is a link, nothing was asked.
                 self._connecting = True
-                await endpoint.connect(self._share())
+                await self._endpoints.connect(endpoint, self._share())
                 self._connecting = False
                 seconds = self._share() if self._repeatable else self._left()
                 return await send(endpoint, seconds)
@@ -272,7 +287,8 @@ class _Attempts:
         self._count += 1
         delay = 0.0
         if self._count % len(self._endpoints) == 0:
-            if isinstance(failure, AuthError | HostKeyError):
+            refused = isinstance(failure, AuthError | HostKeyError)
+            if refused or self._endpoints.is_hopeless(self._count):
                 raise failure
             delay = self._backoff.next()
         if self._left() <= delay:

@@ -124,13 +124,16 @@ class Watch:
         first batch.
         """
         deadline = self._clock.monotonic() + self._timeout_seconds
+        failures = 0
         while True:
             try:
                 await self._open()
             except (LinkError, DeadlineExceededError, RpcError) as exc:
                 failure = await self._lose(exc)
+                failures += 1
                 delay = self._backoff.next()
-                if self._clock.monotonic() + delay >= deadline:
+                too_late = self._clock.monotonic() + delay >= deadline
+                if too_late or self._endpoints.is_hopeless(failures):
                     raise failure from exc
                 await self._clock.sleep(delay)
             else:
@@ -190,7 +193,7 @@ class Watch:
         """Open a stream and establish the watch on it. Leaves nothing behind when it fails."""
         endpoint = self._endpoint = self._endpoints.current
         seconds = self._endpoints.share(self._timeout_seconds)
-        await endpoint.connect(seconds)
+        await self._endpoints.connect(endpoint, seconds)
         try:
             async with asyncio.timeout(seconds), AsyncExitStack() as stack:
                 stream = await stack.enter_async_context(self._endpoints.stream(endpoint, WATCH))

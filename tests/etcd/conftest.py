@@ -22,10 +22,14 @@ class Reachable(Protocol):
     def url(self) -> str: ...
 
 
-def client_of(*servers: Reachable, timeout_seconds: float = 5.0) -> Client:
+def client_of(
+    *servers: Reachable, timeout_seconds: float = 5.0, fails_fast: bool = False
+) -> Client:
     """Return a client of *servers*, in order of preference."""
     dialers = [dialer_for(server.url) for server in servers]
-    return Client(dialers, clock=SystemClock(), timeout_seconds=timeout_seconds)
+    return Client(
+        dialers, clock=SystemClock(), timeout_seconds=timeout_seconds, fails_fast=fails_fast
+    )
 
 
 @pytest.fixture(scope="session")

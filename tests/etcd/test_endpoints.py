@@ -206,3 +206,31 @@ async def test_a_closed_client_refuses_at_once(server: KVProcess) -> None:
     with pytest.raises(LinkError, match="closed"):
         await client.get("k")
     assert time.monotonic() - before < 0.1
+
+
+async def test_who_fails_fast_tries_each_endpoint_once(server: KVProcess, prefix: str) -> None:
+    before = time.monotonic()
+    async with client_of(NOBODY, NOBODY, fails_fast=True) as client:
+        with pytest.raises(LinkError, match="cannot reach"):
+            await client.get(prefix)
+        with pytest.raises(LinkError, match="cannot reach"):
+            async with client.watch(prefix):
+                pass
+    assert time.monotonic() - before < 2
+    async with client_of(NOBODY, server, fails_fast=True) as client:
+        assert await client.get(prefix) is None
+        async with client.watch(prefix):
+            pass
+
+
+async def test_who_fails_fast_waits_for_a_server_that_was_there(
+    server: KVProcess, prefix: str
+) -> None:
+    async with relay_to(server.port) as relay, client_of(relay, fails_fast=True) as client:
+        await client.put(prefix, "1")
+        relay.cut()
+        reading = asyncio.create_task(client.get(prefix))
+        await asyncio.sleep(0.3)
+        assert not reading.done()
+        relay.mend()
+        assert await reading is not None
