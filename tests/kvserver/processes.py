@@ -6,14 +6,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
-from c101.core.proto import rpc_pb2
+from c101.core.proto import kv_pb2, rpc_pb2
 
 START_SECONDS = 20.0
 CALL_SECONDS = 10.0
@@ -90,6 +92,59 @@ class Client:
 
     def close(self) -> None:
         self.channel.close()
+
+
+class WatchStream:
+    """A watch on one server, read by a thread."""
+
+    def __init__(self, client: Client) -> None:
+        self._requests: SimpleQueue[rpc_pb2.WatchRequest | None] = SimpleQueue()
+        self.responses: SimpleQueue[rpc_pb2.WatchResponse] = SimpleQueue()
+        call = client.channel.stream_stream(
+            "/etcdserverpb.Watch/Watch",
+            request_serializer=rpc_pb2.WatchRequest.SerializeToString,
+            response_deserializer=rpc_pb2.WatchResponse.FromString,
+        )
+        self._call = call(iter(self._requests.get, None))
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            for response in self._call:
+                self.responses.put(response)
+        except grpc.RpcError:
+            return
+
+    def create(self, **options: object) -> rpc_pb2.WatchResponse:
+        request = rpc_pb2.WatchCreateRequest(**options)  # type: ignore[arg-type]
+        self._requests.put(rpc_pb2.WatchRequest(create_request=request))
+        return self.responses.get(timeout=10)
+
+    def send(self, request: rpc_pb2.WatchRequest) -> None:
+        self._requests.put(request)
+
+    def next(self, seconds: float = 10) -> rpc_pb2.WatchResponse:
+        return self.responses.get(timeout=seconds)
+
+    def events(self, count: int) -> list[kv_pb2.Event]:
+        """Return the next *count* events, of whichever watch."""
+        events: list[kv_pb2.Event] = []
+        while len(events) < count:
+            events += self.next().events
+        return events
+
+    def nothing_for(self, seconds: float) -> bool:
+        try:
+            self.responses.get(timeout=seconds)
+        except Empty:
+            return True
+        return False
+
+    def close(self) -> None:
+        self._call.cancel()
+        self._requests.put(None)
+        self._thread.join()
 
 
 class Process:

@@ -6,9 +6,8 @@ is not compared.
 """
 
 import itertools
-import threading
 from collections.abc import Iterator
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 import grpc
 import pytest
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 
 from c101.core.proto import kv_pb2, rpc_pb2
 from tests.kvserver.operations import Binding, Operation, opening, operations
-from tests.kvserver.processes import HAVE_ETCD, Client, Etcd, Ours
+from tests.kvserver.processes import HAVE_ETCD, Client, Etcd, Ours, WatchStream
 
 pytestmark = [
     pytest.mark.integration,
@@ -27,39 +26,6 @@ pytestmark = [
 
 SEQUENCES = 120
 _numbers = itertools.count(1)
-
-
-class WatchStream:
-    """A watch on one server, read by a thread."""
-
-    def __init__(self, client: Client) -> None:
-        self._requests: SimpleQueue[rpc_pb2.WatchRequest | None] = SimpleQueue()
-        self.responses: SimpleQueue[rpc_pb2.WatchResponse] = SimpleQueue()
-        call = client.channel.stream_stream(
-            "/etcdserverpb.Watch/Watch",
-            request_serializer=rpc_pb2.WatchRequest.SerializeToString,
-            response_deserializer=rpc_pb2.WatchResponse.FromString,
-        )
-        self._call = call(iter(self._requests.get, None))
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        try:
-            for response in self._call:
-                self.responses.put(response)
-        except grpc.RpcError:
-            return
-
-    def create(self, **options: object) -> rpc_pb2.WatchResponse:
-        request = rpc_pb2.WatchCreateRequest(**options)  # type: ignore[arg-type]
-        self._requests.put(rpc_pb2.WatchRequest(create_request=request))
-        return self.responses.get(timeout=10)
-
-    def close(self) -> None:
-        self._call.cancel()
-        self._requests.put(None)
-        self._thread.join()
 
 
 def answer(client: Client, operation: Operation, request: Message) -> object:
