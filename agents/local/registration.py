@@ -30,7 +30,7 @@ def register(document: Mapping[str, Any], *, environ: Mapping[str, str], now: fl
 
 
 def forget(directory: Path, *, environ: Mapping[str, str]) -> None:
-    """Remove what stands there of the cluster in *directory*: it has ended, maybe without a word."""
+    """Remove what stands there of the cluster in *directory*: it has ended, however that came."""
     for path in clusters_dir(environ).glob("*.json"):
         if _directory_of(path) == str(directory):
             path.unlink(missing_ok=True)

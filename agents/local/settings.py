@@ -128,7 +128,7 @@ def _free_ports(wanted: Sequence[int], count: int) -> list[int]:
 
 
 def _bound(port: int, probes: list[socket.socket]) -> int:
-    """Bind *port*, or another where it is taken; held until all are found, so that none is twice."""
+    """Bind *port*, or another where it is taken; held until all are found: none is there twice."""
     probe = socket.socket()
     probes.append(probe)
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
