@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c101.tui.render.cells import Cell
-from c101.tui.store import log_ring
-from c101.tui.store.log_ring import HeightIndex, LogLine, LogRing
+from c101.tui.widgets import log_ring
+from c101.tui.widgets.log_ring import HeightIndex, LogLine, LogRing
 
 
 def line(text: str) -> LogLine:
