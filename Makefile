@@ -10,6 +10,8 @@ PROTO := kv auth rpc v3lock v3election agent
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	# Commands start twice as fast with compiled code, and an environment may say not to write any on the way.
+	-$(BIN)/python -m compileall -q .venv/lib core agents tui examples
 	touch $@
 
 setup: .venv/.installed
