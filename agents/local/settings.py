@@ -118,27 +118,17 @@ def _is_free(port: int) -> bool:
 
 def _free_ports(wanted: Sequence[int], count: int) -> list[int]:
     """Return *count* free ports, the wanted ones where they are free (0 wants none)."""
-    asked = [*wanted[:count], *([0] * (count - len(wanted)))]
-    probes: list[socket.socket] = []
-    try:
-        return [_bound(port, probes) for port in asked]
-    finally:
-        for probe in probes:
-            probe.close()
+    ports: list[int] = []
+    for port in [*wanted[:count], *([0] * (count - len(wanted)))]:
+        ports.append(_free_port(port, ports))
+    return ports
 
 
-def _bound(port: int, probes: list[socket.socket]) -> int:
-    """Bind *port*, or another where it is taken; held until all are found: none is there twice."""
-    probe = socket.socket()
-    probes.append(probe)
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _free_port(wanted: int, taken: Sequence[int]) -> int:
     tries = random.sample(PORTS, _PORT_TRIES_MAX)  # which of them does not matter
-    for candidate in [port, *tries] if port else tries:
-        try:
-            probe.bind((LOOPBACK, candidate))
-        except OSError:
-            continue
-        return candidate
+    for port in [wanted, *tries] if wanted else tries:
+        if port not in taken and _is_free(port):
+            return port
     raise ConfigError(f"no port of {LOOPBACK} is free between {PORTS.start} and {PORTS.stop}")
 
 
