@@ -119,8 +119,8 @@ class UnitManagerContract:
         assert command == ["/bin/sleep", "2000"]
 
     async def test_a_unit_loaded_while_it_is_being_unloaded_stays(self, machine: Machine) -> None:
-        slow = "ExecStart=/bin/sh -c 'trap \"sleep 0.3; exit 0\" TERM; echo up; while :; do sleep 0.05; done'"
-        await machine.run("a.service", slow)
+        slow = 'trap "sleep 0.3; exit 0" TERM; echo up; while :; do sleep 0.05; done'
+        await machine.run("a.service", f"ExecStart=/bin/sh -c '{slow}'")
         await machine.until_printed("a.service", "up")
         await machine.units.unload("a.service")
         await machine.load("a.service", SLEEPER)

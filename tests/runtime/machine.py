@@ -59,7 +59,9 @@ class Machine:
 
     async def until_rest(self, name: str) -> LoadedUnit:
         """Wait until the unit is dead or failed after a start that was ordered."""
-        return await self.until(name, lambda unit: unit.sub in {"dead", "failed"} and unit.since > 0)
+        return await self.until(
+            name, lambda unit: unit.sub in {"dead", "failed"} and unit.since > 0
+        )
 
     async def now(self, name: str) -> LoadedUnit:
         """Return the unit as it is at this moment, with its processes."""

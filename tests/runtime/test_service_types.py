@@ -34,7 +34,10 @@ async def test_a_simple_unit_without_a_program_is_started_and_fails_then(machine
     assert (failed.result, failed.exit_status) == ("exit-code", 203)
     said = await machine.said("a.service")
     assert "Started a.service." in said
-    assert "a.service: Failed to execute /no/such/program: No such file or directory" in said
+    assert (
+        "a.service: Failed at step EXEC spawning /no/such/program: No such file or directory"
+        in said
+    )
     assert "a.service: Main process exited, code=exited, status=203/EXEC" in said
 
 
@@ -76,7 +79,9 @@ async def test_a_oneshot_unit_runs_its_commands_in_order_and_is_dead_again(
 
 async def test_a_oneshot_unit_that_fails_skips_the_rest(machine: Machine) -> None:
     service = "Type=oneshot\nExecStart=/bin/false\nExecStart=/bin/echo never\n"
-    await machine.run("a.service", service + "ExecStopPost=/bin/echo $SERVICE_RESULT ${EXIT_STATUS}")
+    await machine.run(
+        "a.service", service + "ExecStopPost=/bin/echo $SERVICE_RESULT ${EXIT_STATUS}"
+    )
     failed = await machine.until_state("a.service", "failed", "failed")
     assert failed.result == "exit-code"
     assert await machine.printed("a.service") == ["exit-code 1"]
@@ -149,9 +154,13 @@ async def test_the_exit_of_a_daemon_that_forked_away_is_seen(machine: Machine) -
 
 
 async def test_a_notify_unit_is_active_when_it_says_so(machine: Machine) -> None:
-    code = NOTIFY + CONNECT + (
-        's.send(b"STATUS=loading 50%"); time.sleep(0.3);'
-        's.send(b"READY=1\\nSTATUS=serving"); time.sleep(1000)'
+    code = (
+        NOTIFY
+        + CONNECT
+        + (
+            's.send(b"STATUS=loading 50%"); time.sleep(0.3);'
+            's.send(b"READY=1\\nSTATUS=serving"); time.sleep(1000)'
+        )
     )
     await machine.run("a.service", f"Type=notify\nExecStart={python(code)}")
     waiting = await machine.until("a.service", lambda unit: unit.status_text == "loading 50%")
@@ -170,7 +179,10 @@ async def test_a_notify_unit_that_ends_without_a_word_has_broken_the_protocol(
 
 async def test_a_child_may_not_speak_for_the_unit_unless_all_may(machine: Machine) -> None:
     child = NOTIFY + CONNECT + 's.send(b"READY=1"); time.sleep(0.2)'
-    parent = f'import subprocess, sys, time; subprocess.run([sys.executable, "-c", {child!r}]); time.sleep(1000)'
+    parent = (
+        f'import subprocess, sys, time; subprocess.run([sys.executable, "-c", {child!r}]);'
+        "time.sleep(1000)"
+    )
     service = f"Type=notify\nExecStart={python(parent)}\nTimeoutStartSec=1\n"
     await machine.run("main.service", service)
     await machine.run("all.service", service + "NotifyAccess=all")
@@ -181,31 +193,44 @@ async def test_a_child_may_not_speak_for_the_unit_unless_all_may(machine: Machin
 
 
 async def test_a_notify_unit_can_name_its_main_process(machine: Machine) -> None:
-    code = NOTIFY + CONNECT + (
-        "pid = os.fork();"
-        "os.execv('/bin/sleep', ['sleep', '1000']) if not pid else None;"
-        's.send(b"MAINPID=%d\\nREADY=1" % pid); time.sleep(1000)'
-    ).replace("'", '"')
+    code = (
+        NOTIFY
+        + CONNECT
+        + (
+            "pid = os.fork();"
+            "os.execv('/bin/sleep', ['sleep', '1000']) if not pid else None;"
+            's.send(b"MAINPID=%d\\nREADY=1" % pid); time.sleep(1000)'
+        ).replace("'", '"')
+    )
     await machine.run("a.service", f"Type=notify\nExecStart={python(code)}")
     running = await machine.until_state("a.service", "active", "running")
     assert Path(f"/proc/{running.main_pid}/cmdline").read_bytes() == b"sleep\x001000\0"
 
 
 async def test_a_barrier_is_answered_by_closing_its_descriptor(machine: Machine) -> None:
-    code = NOTIFY + CONNECT + (
-        "r, w = os.pipe();"
-        's.sendmsg([b"BARRIER=1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, w.to_bytes(4, sys.byteorder))]);'
-        "os.close(w); os.read(r, 1);"
-        's.send(b"READY=1"); time.sleep(1000)'
+    code = (
+        NOTIFY
+        + CONNECT
+        + (
+            "r, w = os.pipe();"
+            "sent = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, w.to_bytes(4, sys.byteorder))];"
+            's.sendmsg([b"BARRIER=1"], sent);'
+            "os.close(w); os.read(r, 1);"
+            's.send(b"READY=1"); time.sleep(1000)'
+        )
     )
     await machine.run("a.service", f"Type=notify\nExecStart={python(code)}")
     await machine.until_state("a.service", "active", "running")
 
 
 async def test_a_unit_that_forgets_its_watchdog_is_aborted(machine: Machine) -> None:
-    code = NOTIFY + CONNECT + (
-        's.send(b"READY=1"); print(os.environ["WATCHDOG_USEC"], flush=True);'
-        '[(time.sleep(0.1), s.send(b"WATCHDOG=1")) for _ in range(5)]; time.sleep(1000)'
+    code = (
+        NOTIFY
+        + CONNECT
+        + (
+            's.send(b"READY=1"); print(os.environ["WATCHDOG_USEC"], flush=True);'
+            '[(time.sleep(0.1), s.send(b"WATCHDOG=1")) for _ in range(5)]; time.sleep(1000)'
+        )
     )
     await machine.run("a.service", f"Type=notify\nWatchdogSec=400ms\nExecStart={python(code)}")
     failed = await machine.until_state("a.service", "failed", "failed")

@@ -9,7 +9,7 @@ from tests.runtime.machine import Machine
 STUBBORN = "/bin/sh -c 'trap \"\" TERM; echo up; while :; do sleep 0.05; done'"
 #: Two processes that say which signal reached them.
 PAIR = (
-    "/bin/sh -c 'trap \"echo main; exit 0\" TERM; "
+    '/bin/sh -c \'trap "echo main; exit 0" TERM; '
     '(trap "echo child; exit 0" TERM; echo up; while :; do sleep 0.05; done) & '
     "while :; do sleep 0.05; done'"
 )

@@ -23,7 +23,7 @@ _KEEPER = str(Path(__file__).parent / "keeper" / "__main__.py")
 _BACKLOG = 16
 #: glibc gives memory back to the system as soon as it can: a flood of output comes and goes.
 _THRIFT = {
-    "MALLOC_MMAP_THRESHOLD_": "32768",
+    "MALLOC_MMAP_THRESHOLD_": "4096",
     "MALLOC_TRIM_THRESHOLD_": "32768",
     "MALLOC_TOP_PAD_": "0",
 }

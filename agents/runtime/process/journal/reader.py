@@ -43,6 +43,8 @@ class JournalFile:
 
     def block_at(self, offset: int) -> Block:
         """Return the checked block at *offset*. Raises FormatError: none, or not a whole one."""
+        if offset < layout.FILE_HEADER.size:
+            raise layout.FormatError("no block begins there")
         head = layout.BlockHead(self._read(offset, layout.BLOCK_HEADER.size))
         block = self._read(offset, head.length)
         layout.check_block(head, block)

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from c101.agents.runtime.process.keeper.spec import Command, Spec
 
+#: Not an exit status of systemd: what it finds missing before it forks ("resources").
+RESOURCES = 1
 #: systemd's exit statuses for steps that fail before exec.
 STEPS = {
+    RESOURCES: "RESOURCES",
     200: "CHDIR",
     201: "NICE",
     203: "EXEC",
@@ -34,8 +37,6 @@ STEPS = {
 }
 CHDIR, NICE, EXEC, LIMITS, OOM_ADJUST = 200, 201, 203, 205, 206
 STDIN, STDOUT, GROUP, USER, STDERR = 208, 209, 216, 217, 222
-#: Not an exit status of systemd: what it finds missing before it forks ("resources").
-RESOURCES = 1
 
 _ENVIRONMENT_FILE_BYTES_MAX = 1024 * 1024
 _READ_BYTES = 64 * 1024
@@ -201,10 +202,13 @@ class Child:
 
 
 def _reset_signals(spec: Spec) -> None:
-    for number in (_signal.SIGINT, _signal.SIGHUP, _signal.SIGXFSZ):
-        _signal.signal(number, _signal.SIG_DFL)
+    """Be as a fresh process is, and only then take the signals that came since the fork."""
+    _signal.set_wakeup_fd(-1)
+    for name in ("SIGTERM", "SIGCHLD", "SIGINT", "SIGHUP", "SIGXFSZ"):
+        _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
     handler = _signal.SIG_IGN if spec.ignore_sigpipe else _signal.SIG_DFL
     _signal.signal(_signal.SIGPIPE, handler)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def _limit(spec: Spec) -> None:

@@ -26,6 +26,7 @@ _STATUS_CHARACTERS_MAX = 1024
 
 def on_exit(service: Service, pid: int, wait_status: int) -> None:
     """A child has ended; only the main and the control process mean something."""
+    service.spawner.settle(pid)
     if pid == service.status.main_pid:
         service.output.drain()
         _on_main_exit(service, pid, policy.Exit(wait_status))

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 #: A longer line is stored in pieces (journald's LineMax=).
 LINE_BYTES_MAX = 48 * 1024
 #: Read at once. Small, since a read full of empty lines becomes ten times as large in memory.
-READ_BYTES = 8 * 1024
+READ_BYTES = 4 * 1024
 #: Reads a wake-up; what is left waits in the pipe.
-READS_MAX = 8
+READS_MAX = 16
 #: A process that prints all the time is read this often, so that its lines are written in batches.
 HOLD_SECONDS = 0.005
 #: Read once its process has ended; a grandchild may hold the pipe and go on printing.
-DRAIN_READS_MAX = 128
+DRAIN_READS_MAX = 256
 IDENTIFIER_BYTES_MAX = 255
 #: A journal that could not be written is tried again this often, to say what was lost.
 RETRY_SECONDS = 1.0

@@ -58,7 +58,7 @@ class Service:
         self.notify: NotifySocket | None = None
         self._invocation = ""
         self._load_spec = load_spec
-        self._spawner = Spawner(loop, output, self._reported)
+        self.spawner = Spawner(loop, output, self._reported)
 
     # Orders.
 
@@ -375,7 +375,7 @@ class Service:
         if self.notify is not None:
             given["NOTIFY_SOCKET"] = self.notify.address
         try:
-            return self._spawner.spawn(self.spec, command, given)
+            return self.spawner.spawn(self.spec, command, given)
         except OSError as exc:
             self.say(ERROR, f"Failed to fork off {command[0]}: {exc.strerror}")
             return 0
@@ -385,8 +385,11 @@ class Service:
         if not report.executed:
             if report.step == "EXEC" and report.status == 0:
                 self.say(WARNING, f"Executable {report.path} missing, skipping.")
-            elif report.step in {"EXEC", "RESOURCES"}:
-                self.say(ERROR, f"Failed to execute {report.path}: {report.reason}")
+            elif report.step == "RESOURCES":
+                self.say(ERROR, report.reason)
+            else:
+                step = f"Failed at step {report.step} spawning {report.path}"
+                self.say(ERROR, f"{step}: {report.reason}")
         events.on_report(self, report)
 
 

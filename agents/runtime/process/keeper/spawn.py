@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found,unused-ignore]  # signal itself loads enum
 import posix
 
 TYPE_CHECKING = False
@@ -45,6 +46,7 @@ class Spawner:
         self._loop = loop
         self._output = output
         self._on_report = on_report
+        self._awaited: dict[int, int] = {}  # pid: descriptor of its report
 
     def spawn(self, spec: Spec, command: Command, given: dict[str, str]) -> int:
         """Start *command* and return its pid; its report comes later. Raises OSError."""
@@ -53,22 +55,31 @@ class Spawner:
             identifier, spec.syslog_level, prefixes=spec.syslog_level_prefix
         )
         report_read, report_write = posix.pipe2(posix.O_CLOEXEC)
+        # A signal to the child must not be lost in a handler of the keeper's: see child.py.
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM, _signal.SIGCHLD))
         try:
             pid = posix.fork()
+            if not pid:
+                _become(spec, command, given, (write_end, report_write))
         except OSError:
             for fd in (write_end, report_read, report_write):
                 posix.close(fd)
             stream.end()
             raise
-        if not pid:
-            _become(spec, command, given, (write_end, report_write))
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         posix.close(write_end)
         posix.close(report_write)
         stream.of_process(pid)
-        self._loop.watch(report_read, lambda: self._reported(pid, report_read))
+        self._awaited[pid] = report_read
+        self._loop.watch(report_read, lambda: self.settle(pid))
         return pid
 
-    def _reported(self, pid: int, fd: int) -> None:
+    def settle(self, pid: int) -> None:
+        """Take the report of *pid*, unless that was done: it stands before its exit."""
+        fd = self._awaited.pop(pid, -1)
+        if fd < 0:
+            return
         self._loop.unwatch(fd)
         line = posix.read(fd, _REPORT_BYTES).decode(errors="replace")
         posix.close(fd)
