@@ -26,3 +26,16 @@ class Cell:
 
 #: Nothing, in a cell.
 BLANK = Cell("")
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line: cells that stand in columns (time, machine, unit), then free text.
+
+    ``style`` is the text's meaning. ``key`` is the owner's: what it finds the record again by.
+    """
+
+    prefix: tuple[Cell, ...]
+    text: str
+    style: Meaning = ""
+    key: str = ""

@@ -2,12 +2,11 @@
 
 from datetime import tzinfo
 
-from c101.tui.render.cells import Cell, Meaning
+from c101.tui.render.cells import Cell, LogLine, Meaning
 from c101.tui.render.humanise import cut_middle
 from c101.tui.render.time_of_day import time_of_day
 from c101.tui.render.units import short_name
 from c101.tui.store.journal import JournalLine, Scope
-from c101.tui.store.log_ring import LogLine
 
 UNIT_CELLS = 14
 MACHINE_CELLS = 6

@@ -18,10 +18,11 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from c101.core.clock import Clock, SystemClock
+from c101.tui.render.cells import LogLine
 from c101.tui.render.humanise import count
 from c101.tui.widgets.line_view import LineView
 from c101.tui.widgets.log_painter import LinePainter
-from c101.tui.widgets.log_ring import LINES_MAX, HeightIndex, LineFilter, LogLine, LogRing
+from c101.tui.widgets.log_ring import LINES_MAX, HeightIndex, LineFilter, LogRing
 from c101.tui.widgets.rate import Rate
 
 __all__ = ["LINES_MAX", "LogLine", "VirtualLog"]

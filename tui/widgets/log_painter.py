@@ -7,11 +7,11 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from c101.tui.render.cells import LogLine
 from c101.tui.render.humanise import cut_end
 from c101.tui.render.width import head, text_width
 from c101.tui.render.wrap import wrap
 from c101.tui.widgets.line_view import printable
-from c101.tui.widgets.log_ring import LogLine
 from c101.tui.widgets.paint import fit, matched
 
 #: The widest that a column of the prefix grows.

@@ -7,29 +7,15 @@ filter it is all of them and costs nothing.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from c101.tui.render.cells import Cell, Meaning
+from c101.tui.render.cells import LogLine
 
 #: Lines kept; the oldest are forgotten first. 100 000 lines of a journal are about 50 MiB.
 LINES_MAX: Final = 100_000
 
 #: Dead places at the head of a list before it is cut anew.
 _SLACK_MAX: Final = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line: cells that stand in columns (time, machine, unit), then free text.
-
-    ``style`` is the text's meaning. ``key`` is the owner's: what it finds the record again by.
-    """
-
-    prefix: tuple[Cell, ...]
-    text: str
-    style: Meaning = ""
-    key: str = ""
 
 
 LineFilter = Callable[[LogLine], bool]

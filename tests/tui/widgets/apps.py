@@ -8,12 +8,11 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from c101.tui.render.cells import Cell, Meaning
+from c101.tui.render.cells import Cell, LogLine, Meaning
 from c101.tui.store.key_tree import KeyTree, Node
 from c101.tui.themes import register_themes
 from c101.tui.widgets.columns import Column
 from c101.tui.widgets.log import VirtualLog
-from c101.tui.widgets.log_ring import LogLine
 from c101.tui.widgets.table import VirtualTable
 from c101.tui.widgets.tree import VirtualTree
 

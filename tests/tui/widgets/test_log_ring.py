@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c101.tui.render.cells import Cell
+from c101.tui.render.cells import Cell, LogLine
 from c101.tui.widgets import log_ring
-from c101.tui.widgets.log_ring import HeightIndex, LogLine, LogRing
+from c101.tui.widgets.log_ring import HeightIndex, LogRing
 
 
 def line(text: str) -> LogLine:
