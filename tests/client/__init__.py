@@ -1,0 +1,1 @@
+"""The agent's API as its callers have it."""
