@@ -111,7 +111,8 @@ class RangeReader:
         while rest is not None:
             keys, rest = self._index.keys_ever(rest, KEYS_PER_CHUNK)
             count += sum(self._index.existed_before(key, snapshot.limit) for key in keys)
-            yield
+            if rest is not None:
+                yield
         return _tail(count, more=False)
 
     # ---- keys and values ----

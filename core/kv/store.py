@@ -199,7 +199,7 @@ class Store:
     def _submit(self) -> None:
         self._scheduled = False
         batch = self._batch
-        if self._writing is not None or not batch.answers:
+        if self._writing is not None or batch.empty:
             return
         batch.revision = self.staged_revision
         self._writing = batch
@@ -278,6 +278,7 @@ class Store:
         self._refusal = refusal.STOPPED
         if not self.settled:
             self._idle = self._loop.create_future()
+            self._submit()
             await self._idle
         self._writer.close()
         self.storage.close()
