@@ -97,6 +97,13 @@ def can_log(context: Context) -> Reason:
     return None if context.units else "no unit is focused"
 
 
+def can_show(context: Context) -> Reason:
+    """Refuse where there is nothing to be shown at length."""
+    if context.machine is not None or context.units:
+        return None
+    return "nothing is focused"
+
+
 def needs_machine(context: Context) -> Reason:
     """Refuse where no machine is focused."""
     return None if context.machine is not None else "no machine is focused"

@@ -112,6 +112,7 @@ ACTIONS: tuple[Action, ...] = (
         scopes=(UNITS, MACHINES),
         short="detail",
         rank=15,
+        refuse=refusals.can_show,
         handler=lambda console, _: console.open_detail("status"),
     ),
     Action(

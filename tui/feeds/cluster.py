@@ -31,7 +31,7 @@ class ClusterFeed:
         """Take in one state."""
         store, now = self._store, self._clock.time()
         before = dict(store.units.list.rows)
-        known = store.machines.list.rows.keys() | set()
+        known = {key: row.state for key, row in store.machines.list.rows.items()}
         units = store.units.apply(update.cluster)
         machines = store.machines.apply(update.cluster, now)
         if before:
@@ -39,7 +39,8 @@ class ClusterFeed:
                 store.note_change(before.get(key), store.units.list.rows[key], now)
         self._tell("units", units)
         self._tell("machines", machines)
-        if machines and known != store.machines.list.rows.keys():
+        states = {key: row.state for key, row in store.machines.list.rows.items()}
+        if machines and known != states:
             self._machines_changed()
         if units or machines:
             self._panes.mark("header")
@@ -50,6 +51,9 @@ class ClusterFeed:
 
     def report(self, status: PaneStatus) -> None:
         """Say how fresh what units and machines show is."""
+        # Where no machine prints anything the journal is as fresh as the list of machines.
+        self._store.statuses.setdefault("journal", status)
+        self._panes.mark("journal")
         for pane in ("units", "machines"):
             self._store.statuses[pane] = status
             self._panes.mark(pane)

@@ -1,5 +1,6 @@
 """A stream that is opened again whenever it ends, and says how it is."""
 
+import asyncio
 import contextlib
 import logging
 import random
@@ -26,11 +27,13 @@ async def keep(
     take: Callable[[T], None],
     report: Report,
     clock: Clock,
+    wake: asyncio.Event | None = None,
 ) -> None:
     """Give every item of the stream to *take*, for ever; *report* what changes about it.
 
     A link that is lost is ordinary: ``RECONNECTING``. Anything else is a fault of ours, and stays
     in this stream: ``FAILED``, in the log with its traceback, and tried again like the other.
+    *wake* ends a pause early: the other side is known to be back.
     """
     pause = RETRY_SECONDS_MIN
     since = clock.time()
@@ -54,5 +57,18 @@ async def keep(
             problem = PaneStatus(Freshness.FAILED, since, text)
         report(problem)
         # Spread, so that what lost one host does not come back all at once.
-        await clock.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - not for secrets
+        await _rest(pause * random.uniform(0.7, 1.3), clock, wake)  # noqa: S311 - no secret
         pause = min(RETRY_SECONDS_MAX, pause * 2)
+
+
+async def _rest(seconds: float, clock: Clock, wake: asyncio.Event | None) -> None:
+    if wake is None:
+        await clock.sleep(seconds)
+        return
+    wake.clear()
+    waits = {asyncio.ensure_future(clock.sleep(seconds)), asyncio.create_task(wake.wait())}
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

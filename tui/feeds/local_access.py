@@ -120,7 +120,7 @@ async def _launch(access: SshAccess, shift: int) -> None:
                 group.create_task(_start(registry, name))
     except* C101Error as failed:
         for exc in failed.exceptions:
-            logger.error("application not launched", extra={"reason": str(exc)})
+            logger.warning("application not launched", extra={"reason": str(exc)})
 
 
 async def _start(registry: Registry, name: str) -> None:

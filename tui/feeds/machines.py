@@ -7,6 +7,7 @@ from dataclasses import replace
 from c101.core.clock import Clock
 from c101.core.model.host import JournalBatch, LinkPhase, LinkState, MachineUsage
 from c101.core.model.journal import JournalEntry
+from c101.core.model.machine import MachineState
 from c101.tui.feeds.access import ClusterAccess
 from c101.tui.feeds.coalesce import Coalescer
 from c101.tui.feeds.keep import keep
@@ -31,21 +32,25 @@ class MachineFeeds:
         self._access = access
         self._clock = clock
         self._cursors: dict[str, str] = {}
-        self._followed: set[str] = set()
+        self._wakes: dict[str, asyncio.Event] = {}
         self._journals: dict[str, Freshness] = {}
         self._more = asyncio.Event()
         self._flush: asyncio.TimerHandle | None = None
 
     def look_again(self) -> None:
-        """Machines came or went."""
+        """Machines came, went, or came back: one that is there is worth another try at once."""
         self._more.set()
+        for machine_id, wake in self._wakes.items():
+            row = self._store.machines.list.rows.get(machine_id)
+            if row is not None and row.state is not MachineState.LOST:
+                wake.set()
 
     async def run(self) -> None:
         """Follow every machine, for ever."""
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    for machine_id in self._store.machines.list.rows.keys() - self._followed:
+                    for machine_id in self._store.machines.list.rows.keys() - self._wakes.keys():
                         self._follow(group, machine_id)
                     await self._more.wait()
                     self._more.clear()
@@ -56,7 +61,7 @@ class MachineFeeds:
     def _follow(self, group: asyncio.TaskGroup, machine_id: str) -> None:
         if not self._access.reaches(machine_id):
             return
-        self._followed.add(machine_id)
+        wake = self._wakes[machine_id] = asyncio.Event()
         now = self._clock.time()
         link = LinkState(host=machine_id, phase=LinkPhase.CONNECTING, since=now)
         self._tell(self._store.machines.apply_link(machine_id, link))
@@ -80,10 +85,11 @@ class MachineFeeds:
             self._report_journal(machine_id, status)
 
         group.create_task(
-            keep(open_usage, take_usage, report_usage, self._clock), name=f"usage {machine_id}"
+            keep(open_usage, take_usage, report_usage, self._clock, wake),
+            name=f"usage {machine_id}",
         )
         group.create_task(
-            keep(open_journal, take_journal, report_journal, self._clock),
+            keep(open_journal, take_journal, report_journal, self._clock, wake),
             name=f"journal {machine_id}",
         )
 

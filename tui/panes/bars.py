@@ -19,7 +19,7 @@ GAPS = (4, 3, 2)
 
 
 #: The doors of the header, the first to go where there is no room first.
-_KEPT = ("", "leader", "keys", "address", "units", "machines", "pending", "failed")
+_KEPT = ("", "leader", "keys", "units", "machines", "pending", "failed")
 
 
 class HeaderLine(LineView, can_focus=False):

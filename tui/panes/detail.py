@@ -61,12 +61,15 @@ class Detail(Vertical):
         self._report: UnitStatus | None = None
         self._problem = ""
         self.title_line = TitleLine()
+        self.tab_line = CellLines(id="detail-tabs")
+        self.tab_line.can_focus = False
         self.lines = CellLines(id="detail-lines")
         self.log_view = VirtualLog(clock=clock, wrap=True, id="detail-log")
 
     def compose(self) -> ComposeResult:
         """Lay out the title with the tabs, and a body of either kind."""
         yield self.title_line
+        yield self.tab_line
         yield self.lines
         yield self.log_view
 
@@ -121,7 +124,7 @@ class Detail(Vertical):
         self.lines.display, self.log_view.display = not logs, logs
         self.lines.scroll_home(animate=False)
         self.refresh_content()
-        (self.log_view if logs else self.lines).focus()
+        self.screen.set_focus(self.log_view if logs else self.lines)
 
     def action_step(self, step: int) -> None:
         """Go to the tab before or after."""
@@ -137,10 +140,8 @@ class Detail(Vertical):
             name += [glyph(row.health), Cell(f" {row.unit}", "strong")]
         elif machine is not None:
             name += [glyph(machine.health), Cell(f" {machine.name}", "strong")]
-        tabs: list[Cell] = []
-        for tab in self.tabs:
-            tabs += [Cell(f" {tab}", "accent" if tab == self.tab else "muted")]
-        self.title_line.show(name, [], [*tabs, Cell(" ")], focused=True)
+        self.title_line.show(name, [], [Cell("esc closes ", "muted")], focused=True)
+        self.tab_line.set_lines([render.tabs(self.tabs, self.tab)])
         if self.tab != "logs":
             self.lines.set_lines(self._content())
 

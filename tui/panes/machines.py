@@ -1,6 +1,7 @@
 """The machines pane: who is there, how they fare, and how well they are reached."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, ClassVar
 
 from textual import on
@@ -38,9 +39,10 @@ _SORTS = {"health": "state", "history": "cpu"}
 class _Table:
     """The store's rows as the table asks for them."""
 
-    def __init__(self, store: ConsoleStore, clock: Clock) -> None:
+    def __init__(self, store: ConsoleStore, clock: Clock, zone: tzinfo | None) -> None:
         self._list = store.machines.list
         self._clock = clock
+        self._zone = zone
 
     def __len__(self) -> int:
         return len(self._list)
@@ -52,7 +54,7 @@ class _Table:
         return render.cells(self._list.at(i), self._clock.time())
 
     def note_at(self, i: int) -> Cell | None:
-        return render.note(self._list.at(i))
+        return render.note(self._list.at(i), self._zone)
 
 
 class MachinesPane(Pane):
@@ -63,14 +65,15 @@ class MachinesPane(Pane):
     TITLE: ClassVar[str] = "MACHINES"
     EMPTY: ClassVar[str] = "no machines yet: c101-agent --kv URL joins one"
 
-    def __init__(self, store: ConsoleStore, clock: Clock) -> None:
+    def __init__(self, store: ConsoleStore, clock: Clock, zone: tzinfo | None = None) -> None:
         super().__init__(store, clock)
+        self._zone = zone
         self.table = VirtualTable(COLUMNS, id="machines-table")
         self._states: dict[str, MachineState] = {}
 
     def compose_body(self) -> ComposeResult:
         """Yield the table."""
-        self.table.set_model(_Table(self.store, self.clock))
+        self.table.set_model(_Table(self.store, self.clock, self._zone))
         yield self.table
 
     @property

@@ -143,8 +143,8 @@ class Pane(Vertical):
         self.title_line.show(left, middle, right, focused=focused)
 
     def focus_body(self) -> None:
-        """Give the keyboard to this pane."""
-        self.body.focus()
+        """Give the keyboard to this pane, at once: the next key may be there already."""
+        self.screen.set_focus(self.body)
 
     def on_descendant_focus(self) -> None:
         """Tell that this pane has the focus now."""
@@ -156,7 +156,7 @@ class Pane(Vertical):
         """Let a filter be typed."""
         self.filter_input.display = True
         self.filter_input.value = self.chosen_filter.text
-        self.filter_input.focus()
+        self.screen.set_focus(self.filter_input)
 
     def clear_filter(self) -> bool:
         """Show everything again; say whether there was anything to clear."""

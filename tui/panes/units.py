@@ -1,6 +1,6 @@
 """The units pane: what should run, where it does, and why not."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual import on
@@ -58,8 +58,9 @@ class UnitsPane(Pane):
     TITLE: ClassVar[str] = "UNITS"
     EMPTY: ClassVar[str] = "no units yet: c101ctl submit hello.service, then c101ctl start hello"
 
-    def __init__(self, store: ConsoleStore, clock: Clock) -> None:
+    def __init__(self, store: ConsoleStore, clock: Clock, address: Callable[[], str] = str) -> None:
         super().__init__(store, clock)
+        self._address = address
         self.table = VirtualTable(COLUMNS, id="units-table")
         self._ages: dict[str, str] = {}
 
@@ -119,9 +120,12 @@ class UnitsPane(Pane):
         return len(self.store.units.list.rows), len(self.store.units.list)
 
     def aside(self) -> Iterable[Cell]:
-        """Return how many are marked."""
+        """Return how many are marked; else where the demo's application answers."""
         marked = len(self.store.units.list.marks)
-        return [Cell(f"◆ {marked} marked ", "accent")] if marked else []
+        if marked:
+            return [Cell(f"◆ {marked} marked ", "accent")]
+        address = self._address()
+        return [Cell(f"{address} ", "muted")] if address else []
 
     def summary(self) -> Iterable[Cell]:
         """Return how many are well, and how many are not."""

@@ -24,6 +24,15 @@ LABEL_CELLS = 12
 WRAPPED_LINES_MAX = 8
 
 
+def tabs(names: Sequence[str], chosen: str) -> Line:
+    """Return the tabs, the chosen one set apart without colour too."""
+    cells = (
+        Cell(f"▸{name} ", "accent") if name == chosen else Cell(f" {name} ", "muted")
+        for name in names
+    )
+    return (Cell(" [", "muted"), *cells, Cell("]", "muted"))
+
+
 def fact(label: str, *cells: Cell) -> Line:
     """Return a line with a label on its left."""
     return (Cell(f" {label:<{LABEL_CELLS}}", "muted"), *cells)
@@ -48,7 +57,7 @@ def status(
     zone: tzinfo | None,
 ) -> list[Line]:
     """Return what is known of a unit."""
-    lines: list[Line] = [heading(row, now), ()]
+    lines: list[Line] = [(), heading(row, now), ()]
     if row.reason:
         lines += [fact("reason", Cell(row.reason, tint(row.health)))]
     if unit is not None and unit.placement is not None:
@@ -82,7 +91,8 @@ def _told(report: UnitStatus) -> Iterable[Line]:
         yield fact("says", Cell(sanitise(report.status_text)))
     memory = sum(process.memory_bytes for process in report.processes)
     if report.processes:
-        words = f"{size(memory)} in {len(report.processes)} processes"
+        count_of = len(report.processes)
+        words = f"{size(memory)} in {count_of} {'process' if count_of == 1 else 'processes'}"
         yield fact("memory", Cell(words))
     for directive in report.ignored:
         yield fact("not honoured", Cell(sanitise(directive), "warn"))

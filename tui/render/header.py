@@ -34,8 +34,6 @@ def left(summary: Summary) -> list[tuple[str, Door]]:
         doors.append(("keys", (Cell("rev ", "muted"), Cell(count(summary.revision)))))
     if summary.leader:
         doors.append(("leader", (Cell(f"{LEADER} ", "muted"), Cell(summary.leader))))
-    if summary.address:
-        doors.append(("address", (Cell(summary.address),)))
     return doors
 
 

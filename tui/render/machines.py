@@ -1,10 +1,13 @@
 """How a machine looks as a row."""
 
+from datetime import tzinfo
+
 from c101.core.model.host import LinkPhase
 from c101.core.model.machine import MachineState
 from c101.tui.render.cells import Cell, Meaning
 from c101.tui.render.glyphs import LEADER, glyph, tint
 from c101.tui.render.humanise import UNKNOWN, age, milliseconds, percent, spark
+from c101.tui.render.time_of_day import time_of_day
 from c101.tui.store.machines import MachineRow, memory_share
 
 #: Samples in the sparkline of a row.
@@ -32,7 +35,7 @@ def cells(row: MachineRow, now: float) -> tuple[Cell, ...]:
         Cell(str(row.units), quiet),
         *_usage(row, now),
         _link(row),
-        Cell(_last_seen(row, now) if lost else row.metadata, "dim" if lost else "muted"),
+        Cell(row.metadata, "dim" if lost else "muted"),
     )
 
 
@@ -68,7 +71,7 @@ def _heat(share: float) -> Meaning:
 
 
 def _link(row: MachineRow) -> Cell:
-    if row.link is None:
+    if row.link is None or row.state is MachineState.LOST:
         return Cell(UNKNOWN, "dim")
     text, meaning = _LINK[row.link.phase]
     if row.link.phase is LinkPhase.UP and row.link.rtt_seconds is not None:
@@ -76,15 +79,14 @@ def _link(row: MachineRow) -> Cell:
     return Cell(text, meaning)
 
 
-def _last_seen(row: MachineRow, now: float) -> str:
-    seen = f"last seen {age(now - row.gone_since)} ago" if row.gone_since else "not seen"
-    return f"{seen}  {row.metadata}".rstrip()
-
-
-def note(row: MachineRow) -> Cell | None:
-    """Return the line under a machine that is there but not reached."""
+def note(row: MachineRow, zone: tzinfo | None) -> Cell | None:
+    """Return the line under a machine that is lost, or there and not reached."""
+    if row.state is MachineState.LOST:
+        seen = time_of_day(int(row.gone_since), zone) if row.gone_since else "never"
+        moved = "no unit waits for it" if not row.units else f"{row.units} units wait for it"
+        return Cell(f"last seen {seen}, {moved}", "muted")
     link = row.link
-    if link is None or link.phase is not LinkPhase.DOWN or row.state is MachineState.LOST:
+    if link is None or link.phase is not LinkPhase.DOWN:
         return None
     words = link.reason or "not reached over SSH"
     return Cell(f"{words} ({link.hint})" if link.hint else words, "bad")

@@ -15,7 +15,7 @@ from c101.tui.widgets.table import Column, VirtualTable
 
 COLUMNS = (
     Column("keys", "", 7, align="right", priority=2),
-    Column("title", "", None, min_width=20, priority=3),
+    Column("title", "", None, min_width=20, max_width=38, priority=3),
     Column("reason", "", None, min_width=10, priority=1, cut="end"),
 )
 

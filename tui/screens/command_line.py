@@ -77,7 +77,7 @@ class CommandLine(Horizontal):
         self.display = True
         self.input.value = ""
         self._at = len(self._history)
-        self.input.focus()
+        self.screen.set_focus(self.input)
 
     def on_key(self, event: events.Key) -> None:
         """Leave, complete, and recall."""

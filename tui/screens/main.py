@@ -61,8 +61,8 @@ class MainScreen(Screen[None]):
         self.operator = Operator(self, access, store, clock, logged=self._command_logged)
         self.header = HeaderLine(id="header")
         self.footer = FooterLine(id="footer")
-        self.units = UnitsPane(store, clock)
-        self.machines = MachinesPane(store, clock)
+        self.units = UnitsPane(store, clock, lambda: access.address)
+        self.machines = MachinesPane(store, clock, zone)
         self.keys_pane = KeysPane(store, clock)
         self.journal = JournalPane(store, clock, zone)
         self.detail = Detail(store, access, clock, zone, why)
@@ -179,7 +179,6 @@ class MainScreen(Screen[None]):
         summary = self.store.summary(
             application=self.access.application,
             cluster=self.access.name,
-            address=self.access.address,
             round_trip=self.access.round_trip(),
         )
         self.header.show(summary, self.clock.time(), self.zone)

@@ -51,9 +51,7 @@ class ConsoleStore:
         if text:
             self.history.append(Happening(at=now, unit=after.unit, text=text))
 
-    def summary(
-        self, *, application: str, cluster: str, address: str = "", round_trip: float | None
-    ) -> Summary:
+    def summary(self, *, application: str, cluster: str, round_trip: float | None) -> Summary:
         """Return the header's figures."""
         good, total, pending, failed = count_units(self.units.all_rows())
         ready, known = count_machines(self.machines.list.rows.values())
@@ -71,7 +69,6 @@ class ConsoleStore:
             leader=state.leader,
             link=self.status("units"),
             round_trip=round_trip,
-            address=address,
             progress=self.progress,
         )
 

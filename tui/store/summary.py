@@ -14,10 +14,7 @@ _STARTING = PaneStatus()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The cluster in one line. ``units_total`` counts what is wanted to run.
-
-    ``address`` is where the demo's application answers.
-    """
+    """The cluster in one line. ``units_total`` counts what is wanted to run."""
 
     application: str = ""
     cluster: str = ""
@@ -32,7 +29,6 @@ class Summary:
     link: PaneStatus = _STARTING
     round_trip: float | None = None
     progress: str = ""
-    address: str = ""
 
 
 def count_units(rows: Iterable[UnitRow]) -> tuple[int, int, int, int]:

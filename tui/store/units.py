@@ -186,7 +186,8 @@ class UnitsModel:
         reason = self._why.get(unit.name, "").removeprefix("is placed nowhere: ")
         if unit.placement is not None:
             lost = machine is None or machine.state is MachineState.LOST
-            return (Health.UNKNOWN, reason) if lost else (Health.BUSY, "")
+            moving = reason.endswith(NOT_PLACED_YET)
+            return (Health.UNKNOWN, "" if moving else reason) if lost else (Health.BUSY, "")
         if is_global:
             return (Health.PENDING, reason) if reason else (Health.OFF, "")
         if not reason or reason.endswith(NOT_PLACED_YET):
@@ -230,6 +231,7 @@ def failure(state: UnitState) -> str:
         "timeout": "it did not start or stop in time",
         "start-limit-hit": "it failed too often in too short a time (r tries again)",
         "oom-kill": "it ran out of memory",
+        "success": "its machine does not say",
     }.get(state.result, state.result)
     again = f", restarted {state.restarts} times" if state.restarts else ""
     return what + again
