@@ -7,7 +7,9 @@ in c101 starts an SSH server.
 
 import asyncio
 import logging
+import os
 import socket
+import stat
 from collections import Counter
 from pathlib import Path
 
@@ -33,6 +35,7 @@ from c101.core.clock import Clock
 logger = logging.getLogger(__name__)
 
 AUTHORIZED_KEYS_BYTES_MAX = 4 * 1024 * 1024
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 #: What is not offered, of asyncssh's own selection: everything that rests on SHA-1.
 _NO_SHA1 = "-*sha1*"
 
@@ -120,10 +123,16 @@ class GatewayServer:
                 self.logged_in(connection)
 
     def find_key(self, blob: bytes, source: str) -> AuthorizedKey | None:
-        """Look a key up in the file as it is at this moment; an unreadable file lets nobody in."""
+        """Look a key up in the file as it is at this moment.
+
+        A file that cannot be read, or that others may write, lets nobody in.
+        """
         path = self.settings.authorized_keys
         try:
             with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_mode & _WRITABLE_BY_OTHERS:
+                    logger.warning("authorized keys writable by others", extra={"path": str(path)})
+                    return None
                 text = file.read(AUTHORIZED_KEYS_BYTES_MAX).decode("utf-8", "replace")
         except OSError as error:
             logger.warning("no authorized keys", extra={"path": str(path), "error": str(error)})

@@ -67,6 +67,12 @@ async def test_a_key_removed_from_the_file_opens_nothing_more(
     assert "Permission denied" in err
 
 
+async def test_keys_that_others_may_write_let_nobody_in(gateway: Gateway, place: Place) -> None:
+    place.authorized_keys.chmod(0o660)
+    status, _, err = await run_ssh(place, gateway.port, "127.0.0.1", COMMAND)
+    assert (status, "Permission denied" in err) == (255, True)
+
+
 @pytest.mark.parametrize(
     "options",
     [
