@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from c101.core.errors import ConfigError
 
 
@@ -136,6 +134,8 @@ def local_clusters(environ: Mapping[str, str]) -> list[tuple[str, LocalCluster]]
 
 
 def _read_local(path: Path) -> LocalCluster:
+    import msgspec  # noqa: PLC0415 - only where there is a file to read
+
     try:
         return msgspec.json.decode(path.read_bytes(), type=LocalCluster)
     except msgspec.MsgspecError as error:
@@ -181,6 +181,8 @@ def _config(environ: Mapping[str, str]) -> ConfigFile:
         return ConfigFile()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
+    import msgspec  # noqa: PLC0415
+
     try:
         return msgspec.yaml.decode(text, type=ConfigFile)
     except msgspec.MsgspecError as error:

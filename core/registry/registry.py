@@ -51,9 +51,7 @@ class Registry:
             UnitFileError: the file is.
             ConflictError: the name is known with another file.
         """
-        parsed = UnitName.parse(name)
-        file = UnitFile.parse(text, name)
-        Requirements.of(_as_it_will_run(parsed), file)
+        check_unit(UnitName.parse(name), text, source=name)
         for _ in range(ATTEMPTS_MAX):
             result = await self._create(name, text)
             if result.succeeded:
@@ -100,7 +98,7 @@ class Registry:
         Raises NotFoundError. InvalidNameError: it is a template. RecordError: a part of the unit is
         damaged; nothing is changed.
         """
-        _refuse_template(UnitName.parse(name))
+        refuse_template(UnitName.parse(name))
         file, key = self._keyspace.unit_file(name), self._keyspace.unit_target(name)
         result = await self._client.transaction(
             compare=[txn.create_revision(file).greater(0), txn.value(key).equals(target)],
@@ -122,7 +120,7 @@ class Registry:
 
         Raises NotFoundError. InvalidNameError: a template, or an id that is empty or too long.
         """
-        _refuse_template(UnitName.parse(name))
+        refuse_template(UnitName.parse(name))
         if not 0 < len(restart_id.encode()) <= records.WORD_BYTES_MAX:
             raise InvalidNameError(f"not an id for a restart: {restart_id[:40]!r}")
         result = await self._client.transaction(
@@ -287,6 +285,14 @@ class Registry:
         return view.cluster
 
 
+def check_unit(name: UnitName, text: str, *, source: str) -> None:
+    """See whether a unit of that name and text would be taken; *source* is for messages.
+
+    Raises UnitFileError: file, line and reason.
+    """
+    Requirements.of(_as_it_will_run(name), UnitFile.parse(text, source))
+
+
 def _last_range(result: TxnResult) -> RangeResult:
     found = result.responses[-1]
     assert isinstance(found, RangeResult)
@@ -301,7 +307,8 @@ def _as_it_will_run(name: UnitName) -> UnitName:
     return UnitName.parse(f"{name.prefix}@1.{name.suffix}") if name.is_template else name
 
 
-def _refuse_template(name: UnitName) -> None:
+def refuse_template(name: UnitName) -> None:
+    """Raise InvalidNameError where *name* is a template: it is not run itself."""
     if name.is_template:
         raise InvalidNameError(
             f"{name} is a template: it is not run itself",

@@ -1,7 +1,6 @@
 """``journal``: what units have written, merged over machines in the order of time."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from c101.core.model.journal import JournalEntry
 from c101.core.model.machine import Machine
 from c101.tui.ctl.links import agent_of
 from c101.tui.ctl.names import unit_name
-from c101.tui.ctl.output import print_json, say
+from c101.tui.ctl.output import print_json, print_lines, say
 from c101.tui.ctl.places import is_lost, machine_called, machines_of
 from c101.tui.ctl.rows import rfc3339
 from c101.tui.ctl.session import Options, Session, run
@@ -170,8 +169,7 @@ def _print(options: Options, machine: str, entry: JournalEntry) -> None:
             }
         )
         return
-    sys.stdout.write(line_of(entry, machine) + "\n")
-    sys.stdout.flush()
+    print_lines([line_of(entry, machine)])
 
 
 def line_of(entry: JournalEntry, machine: str) -> str:
@@ -179,8 +177,5 @@ def line_of(entry: JournalEntry, machine: str) -> str:
     when = datetime.fromtimestamp(entry.realtime_us / 1e6).astimezone()
     source = entry.identifier or entry.unit
     pid = f"[{entry.pid}]" if entry.pid else ""
-    message = sanitise(entry.message)
-    return (
-        sanitise(f"{when:%b %d %H:%M:%S.%f}"[:-3])
-        + f" {machine} {sanitise(source)}{pid}: {message}"
-    )
+    stamp = f"{when:%b %d %H:%M:%S.%f}"[:-3]
+    return f"{stamp} {sanitise(machine)} {sanitise(source)}{pid}: {sanitise(entry.message)}"

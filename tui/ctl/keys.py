@@ -1,20 +1,18 @@
 """Keys: ``get set ls rm watch``, as etcdctl had them."""
 
-import asyncio
-import contextlib
-import signal
+import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from c101.core.errors import ConflictError, InvalidNameError, NotFoundError
-from c101.core.etcd.events import WatchEvent
-from c101.core.etcd.txn import Put, create_revision, value
-from c101.core.model.key_value import KeyValue
-from c101.tui.ctl.output import print_json, say
+from c101.tui.ctl.output import print_bytes, print_json, print_lines
 from c101.tui.ctl.session import Options, Session, run
-from c101.tui.render.sanitise import sanitise
+
+if TYPE_CHECKING:
+    from c101.core.etcd.events import WatchEvent
+    from c101.core.model.key_value import KeyValue
 
 raw_option = click.option("--raw", is_flag=True, help="Take the key as it is, without a slash.")
 force_option = click.option("--force", is_flag=True, help="Write below the cluster's own prefix.")
@@ -24,6 +22,10 @@ def full_key(key: str, *, raw: bool) -> str:
     """Return the key that *key* means: ``services/db1`` is ``/services/db1``."""
     if not key:
         raise InvalidNameError("a key is not empty")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidNameError(f"a key is text in UTF-8, unlike {key!r}") from error
     return key if raw or key.startswith("/") else "/" + key
 
 
@@ -35,42 +37,35 @@ def _writable(key: str, options: Options, *, force: bool) -> None:
         )
 
 
-def document(kv: KeyValue) -> dict[str, Any]:
+def document(kv: "KeyValue") -> dict[str, Any]:
     """Return a key as JSON has it; a value that is not text is given in base64 by ``value_b64``."""
-    found: dict[str, Any] = {"key": kv.key.decode("utf-8", "replace")}
-    try:
-        found["value"] = kv.value.decode()
-    except UnicodeDecodeError:
-        found["value_b64"] = kv.value
-    found |= {
+    return {
+        "key": kv.key.decode("utf-8", "replace"),
+        **_value(kv.value),
         "create_revision": kv.create_revision,
         "mod_revision": kv.mod_revision,
         "version": kv.version,
         "lease": format(kv.lease, "x") if kv.lease else None,
     }
-    return found
 
 
-def _write_value(data: bytes) -> None:
-    """Print a value: to a terminal only what is harmless there, to a pipe byte for byte."""
-    if sys.stdout.isatty():
-        lines = [sanitise(line) for line in data.decode("utf-8", "replace").split("\n")]
-        sys.stdout.write("\n".join(lines) + "\n")
-    else:
-        sys.stdout.buffer.write(data + b"\n")
-    sys.stdout.flush()
+def _value(data: bytes) -> dict[str, Any]:
+    try:
+        return {"value": data.decode()}
+    except UnicodeDecodeError:
+        return {"value_b64": data}
 
 
 @click.command("get")
 @click.argument("key")
-@click.option("--revision", type=int, default=0, help="As it was at this revision.")
+@click.option("--revision", type=click.IntRange(0), default=0, help="As it was at this revision.")
 @raw_option
 @click.pass_obj
 def get_command(options: Options, *, key: str, revision: int, raw: bool) -> None:
     """Print the value of KEY."""
     name = full_key(key, raw=raw)
 
-    async def verb(session: Session) -> KeyValue | None:
+    async def verb(session: Session) -> "KeyValue | None":
         return await session.client.get(name, revision=revision)
 
     found = run(options, verb)
@@ -79,7 +74,7 @@ def get_command(options: Options, *, key: str, revision: int, raw: bool) -> None
     if options.json:
         print_json(document(found))
     else:
-        _write_value(found.value)
+        print_bytes(found.value + b"\n")
 
 
 @click.command("set")
@@ -109,61 +104,53 @@ def set_command(
     _writable(name, options, force=force)
     if hold and ttl is None:
         raise click.UsageError("--hold needs --ttl: how long the key may outlive a lost machine")
-    data = sys.stdin.buffer.read() if new_value == "-" else new_value.encode()
-    compare = []
-    if if_absent:
-        compare.append(create_revision(name).equals(0))
-    if swap_with_value is not None:
-        compare.append(value(name).equals(swap_with_value))
+    if if_absent and swap_with_value is not None:
+        raise click.UsageError("--if-absent and --swap-with-value exclude each other")
+    data = sys.stdin.buffer.read() if new_value == "-" else os.fsencode(new_value)
 
     async def write(session: Session, lease: int) -> None:
-        result = await session.client.transaction(
-            compare=compare, success=[Put(name, data, lease=lease)]
-        )
-        if not result.succeeded:
-            what = "it is there already" if if_absent else "its value is another one"
-            raise ConflictError(f"{name} was not written: {what}")
+        await _write(session, name, data, lease, if_absent=if_absent, old=swap_with_value)
 
     async def verb(session: Session) -> None:
         if hold and ttl is not None:
-            await _hold(session, write, ttl)
+            from c101.tui.ctl.holding import hold as keep
+
+            await keep(session, write, ttl)
             return
         lease = (await session.client.lease(ttl)).id if ttl is not None else 0
         await write(session, lease)
-        _report(options, name, data)
 
     run(options, verb)
+    if not hold:
+        _report(options, name, data)
+
+
+async def _write(
+    session: Session, name: str, data: bytes, lease: int, *, if_absent: bool, old: str | None
+) -> None:
+    """Write the key where what is asked of it holds. Raises ConflictError."""
+    if not if_absent and old is None:
+        await session.client.put(name, data, lease=lease)
+        return
+    from c101.core.etcd import txn
+
+    compare = txn.create_revision(name).equals(0)
+    if old is not None:
+        compare = txn.value(name).equals(os.fsencode(old))
+    put = txn.Put(name, data, lease=lease)
+    result = await session.client.transaction(compare=[compare], success=[put])
+    if not result.succeeded:
+        what = "it is there already" if if_absent else "its value is another one"
+        raise ConflictError(
+            f"{name} was not written: {what}", hint=f"c101ctl get {name} shows what is there"
+        )
 
 
 def _report(options: Options, name: str, data: bytes) -> None:
     if options.json:
-        print_json({"key": name, "value": data.decode("utf-8", "replace")})
+        print_json({"key": name, **_value(data)})
     else:
-        _write_value(data)
-
-
-async def _hold(session: Session, write: Any, ttl: int) -> None:
-    """Keep the key under a lease until told to stop; one that is lost is followed by another."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    while not stop.is_set():
-        async with session.client.held_lease(ttl) as lease:
-            await write(session, lease.id)
-            say("held")
-            await _either(stop, lease.lost)
-
-
-async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
-    tasks = [asyncio.ensure_future(event.wait()) for event in (one, other)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        print_bytes(data + b"\n")
 
 
 @click.command("ls")
@@ -173,16 +160,17 @@ async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
 @click.pass_obj
 def ls_command(options: Options, *, prefix: str, recursive: bool, raw: bool) -> None:
     """List the keys below PREFIX."""
-    name = full_key(prefix, raw=raw)
+    name = full_key(prefix, raw=raw) if prefix else prefix
     below = name if name.endswith("/") or raw else name + "/"
+    whole = options.json and recursive
 
-    async def verb(session: Session) -> list[KeyValue]:
-        return (await session.client.get_prefix(below, keys_only=True)).kvs
+    async def verb(session: Session) -> "list[KeyValue]":
+        return (await session.client.get_prefix(below, keys_only=not whole)).kvs
 
     found = run(options, verb)
     if not found and below != "/":
-        raise NotFoundError(f"{below}: nothing is there")
-    if options.json and recursive:
+        raise NotFoundError(f"{below}: nothing is there", hint="c101ctl ls / lists what there is")
+    if whole:
         print_json([document(kv) for kv in found])
         return
     names = [kv.key.decode("utf-8", "replace") for kv in found]
@@ -191,8 +179,8 @@ def ls_command(options: Options, *, prefix: str, recursive: bool, raw: bool) -> 
     if options.json:
         print_json(names)
         return
-    for one in names:
-        sys.stdout.write(sanitise(one) + "\n")
+    if names:
+        print_lines(names)
 
 
 def _child(key: str, below: str) -> str:
@@ -225,17 +213,16 @@ def rm_command(options: Options, *, key: str, recursive: bool, raw: bool, force:
 
     deleted = run(options, verb)
     if not deleted:
-        raise NotFoundError(f"{name}: no such key")
+        hint = f"c101ctl ls {name} lists what is there, if it is a directory"
+        raise NotFoundError(f"{name}: no such key", hint=None if recursive else hint)
     if options.json:
         print_json({"deleted": deleted})
-    elif recursive:
-        say(f"{deleted} deleted")
 
 
 @click.command("watch")
 @click.argument("key")
 @click.option("-r", "--recursive", is_flag=True, help="Everything that begins with KEY.")
-@click.option("--revision", type=int, default=0, help="From this revision on.")
+@click.option("--revision", type=click.IntRange(0), default=0, help="From this revision on.")
 @raw_option
 @click.pass_obj
 def watch_command(options: Options, *, key: str, recursive: bool, revision: int, raw: bool) -> None:
@@ -253,11 +240,10 @@ def watch_command(options: Options, *, key: str, recursive: bool, revision: int,
     run(options, verb)
 
 
-def _print_event(options: Options, event: WatchEvent) -> None:
+def _print_event(options: Options, event: "WatchEvent") -> None:
     if options.json:
         print_json({"event": event.kind, **document(event.kv)})
         return
     shown = f" {event.kv.value.decode('utf-8', 'replace')}" if event.kind == "put" else ""
     key = event.kv.key.decode("utf-8", "replace")
-    sys.stdout.write(sanitise(f"{event.kind} {key}{shown}") + "\n")
-    sys.stdout.flush()
+    print_lines([f"{event.kind} {key}{shown}"])

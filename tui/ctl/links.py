@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from c101.agents.client.agent_client import AgentClient
-from c101.agents.ssh.dial import SshLink, SshTarget
 from c101.core.clock import Clock
 from c101.core.config import ClusterAddress, SshAccess
 from c101.core.errors import ConfigError, LinkError
@@ -14,11 +13,18 @@ from c101.core.model.machine import Machine
 from c101.core.rpc.channel import Channel
 from c101.core.rpc.dial import UnixDialer
 
+# Imported by what dials: asyncssh is most of what a command that needs it weighs.
+if TYPE_CHECKING:
+    from c101.agents.client.agent_client import AgentClient
+    from c101.agents.ssh.dial import SshLink, SshTarget
+
 _KV_ROLES = {"kv-admin": "admin", "kv-operator": "operator", "kv-viewer": "viewer"}
 
 
-def kv_link(url: str, address: ClusterAddress, clock: Clock) -> tuple[SshLink, str]:
+def kv_link(url: str, address: ClusterAddress, clock: Clock) -> "tuple[SshLink, str]":
     """Return the link for ``ssh://user@host:22/kv-operator``, and the relay's command."""
+    from c101.agents.ssh.dial import SshLink
+
     parts = urlsplit(url)
     role = _KV_ROLES.get(parts.path.strip("/") or "kv-admin")
     if role is None or not parts.hostname:
@@ -30,11 +36,13 @@ def kv_link(url: str, address: ClusterAddress, clock: Clock) -> tuple[SshLink, s
 @asynccontextmanager
 async def agent_of(
     machine: Machine, address: ClusterAddress, clock: Clock
-) -> AsyncIterator[AgentClient]:
+) -> "AsyncIterator[AgentClient]":
     """Open the agent of *machine*: its socket where that is on this computer, else over SSH.
 
     Raises LinkError: nothing says how the machine is reached.
     """
+    from c101.agents.client.agent_client import AgentClient
+
     socket = _socket(machine, address)
     if socket is not None:
         channel = Channel(UnixDialer(str(socket)))
@@ -43,6 +51,8 @@ async def agent_of(
         finally:
             await channel.close()
         return
+    from c101.agents.ssh.dial import SshLink
+
     link = SshLink(_machine_target(machine, address), clock)
     channel = Channel(link.dialer("c101-agent --stdio admin"))
     try:
@@ -61,7 +71,7 @@ def _socket(machine: Machine, address: ClusterAddress) -> Path | None:
     return None
 
 
-def _machine_target(machine: Machine, address: ClusterAddress) -> SshTarget:
+def _machine_target(machine: Machine, address: ClusterAddress) -> "SshTarget":
     record = machine.record
     if record is None or not record.addresses:
         raise LinkError(
@@ -75,7 +85,9 @@ def _machine_target(machine: Machine, address: ClusterAddress) -> SshTarget:
 
 def _target(
     ssh: SshAccess, host: str, port: int | None, user: str, host_keys: tuple[str, ...]
-) -> SshTarget:
+) -> "SshTarget":
+    from c101.agents.ssh.dial import SshTarget
+
     return SshTarget(
         host=host,
         port=port,

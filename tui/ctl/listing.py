@@ -1,6 +1,5 @@
 """What there is: ``list-units list-unit-files list-machines cat why``."""
 
-import sys
 from datetime import datetime
 
 import click
@@ -8,7 +7,7 @@ import click
 from c101.core.model.cluster import ClusterState
 from c101.core.scheduler.explain import why
 from c101.tui.ctl.names import unit_name
-from c101.tui.ctl.output import print_json, print_table
+from c101.tui.ctl.output import print_bytes, print_json, print_lines, print_table
 from c101.tui.ctl.rows import machine_rows, unit_rows
 from c101.tui.ctl.session import Options, Session, run
 from c101.tui.render.humanise import age
@@ -111,7 +110,7 @@ def cat_command(options: Options, *, unit: str) -> None:
     if options.json:
         print_json({"unit": name, "text": text})
     else:
-        sys.stdout.write(text)
+        print_bytes(text.encode())
 
 
 @click.command("why")
@@ -123,7 +122,7 @@ def why_command(options: Options, *, unit: str) -> None:
     cluster, _ = _snapshot(options)
     found = why(cluster, name)
     if not options.json:
-        sys.stdout.write("\n".join(found.lines()) + "\n")
+        print_lines(found.lines())
         return
     print_json(
         {

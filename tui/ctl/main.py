@@ -1,6 +1,7 @@
 """The root of ``c101ctl``: global options, verbs by name, errors to exit statuses."""
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,6 +12,10 @@ from c101 import __version__
 from c101.core.errors import C101Error
 from c101.tui.ctl.output import print_error
 from c101.tui.ctl.session import Options
+
+#: Exit statuses that a shell gives to who was ended by SIGINT, and by SIGPIPE.
+INTERRUPTED = 130
+NOBODY_READS = 141
 
 #: Every verb: the module that holds it, and its line of help. The module is imported when called.
 VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -63,13 +68,32 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
 
 
+def _prefix(_: click.Context, __: click.Parameter, prefix: str) -> str:
+    if not (prefix.startswith("/") and prefix.endswith("/")):
+        raise click.BadParameter(f"{prefix!r} does not begin and end with a slash")
+    return prefix
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="c101ctl")
 @click.option("--kv", metavar="URL", help="Endpoints of the KV, comma-separated. [env: C101_KV]")
 @click.option("--cluster", metavar="NAME", help="Which cluster is meant. [env: C101_CLUSTER]")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
-@click.option("--prefix", default="/c101/", show_default=True, help="Prefix of the cluster's keys.")
-@click.option("--request-timeout", type=float, default=5.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--prefix",
+    default="/c101/",
+    show_default=True,
+    callback=_prefix,
+    help="Prefix of the cluster's keys.",
+)
+@click.option(
+    "--request-timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the KV may take for an answer.",
+)
 @click.pass_context
 def root(
     context: click.Context,
@@ -93,38 +117,58 @@ def main() -> None:
     """Run ``c101ctl``; ends the process with its exit status."""
     json = _wants_json(sys.argv[1:])
     try:
+        sys.exit(_run(json=json))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        _give_up_output()
+        sys.exit(NOBODY_READS)
+
+
+def _run(*, json: bool) -> int:
+    """Run the verb and return the exit status; every known failure is one message."""
+    try:
         status = root.main(standalone_mode=False, prog_name="c101ctl")
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
-    except click.UsageError as error:
+    except click.ClickException as error:
         if json:
             print_error("usage", error.format_message(), None, json=True)
         else:
             error.show()
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has gone: nothing to say, and nobody to say it to
-        sys.exit(1)
+        return error.exit_code
     except C101Error as error:
-        print_error(error.code, str(error), error.hint, json=json)
-        sys.exit(error.exit_status)
+        return _report(error, json=json)
     except BaseExceptionGroup as group:
-        known = _only_error(group)
-        print_error(known.code, str(known), known.hint, json=json)
-        sys.exit(known.exit_status)
-    sys.exit(status if isinstance(status, int) else 0)
+        return _report(_only_error(group), json=json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What files and sockets refuse is mapped where they are opened; this is the output.
+        return _report(C101Error(error.strerror or str(error)), json=json)
+    return status if isinstance(status, int) else 0
+
+
+def _report(error: C101Error, *, json: bool) -> int:
+    print_error(error.code, str(error), error.hint, json=json)
+    return error.exit_status
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> C101Error:
-    """Return the known error in *group*; anything else is a fault of ours, and raised as it is."""
+    """Return the known error in *group*; anything else is raised as it is."""
     for error in group.exceptions:
         if isinstance(error, C101Error):
             return error
         if isinstance(error, BaseExceptionGroup):
             return _only_error(error)
+        if isinstance(error, BrokenPipeError):
+            raise error
     raise group
+
+
+def _give_up_output() -> None:
+    """Have what is left in the buffers go nowhere: whoever read us has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _wants_json(arguments: list[str]) -> bool:

@@ -1,6 +1,5 @@
 """``status``: a unit where it runs, in systemctl's manner."""
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +13,11 @@ from c101.core.model.machine import Machine
 from c101.tui.ctl.journal import line_of
 from c101.tui.ctl.links import agent_of
 from c101.tui.ctl.names import unit_name
-from c101.tui.ctl.output import print_json
-from c101.tui.ctl.places import machines_of
+from c101.tui.ctl.output import print_json, print_lines
+from c101.tui.ctl.places import is_lost, machines_of
 from c101.tui.ctl.rows import rfc3339
 from c101.tui.ctl.session import Options, Session, run
 from c101.tui.render.humanise import age, size
-from c101.tui.render.sanitise import sanitise
 
 Found = tuple[Machine, UnitStatus | str, list[JournalEntry]]
 
@@ -42,14 +40,18 @@ def status_command(options: Options, *, unit: str, lines: int) -> None:
     cluster, found, now = run(options, verb)
     if options.json:
         print_json([_document(name, *one) for one in found])
-        return
-    for one in found:
-        for line in _lines(cluster, name, *one, now=now):
-            sys.stdout.write(sanitise(line) + "\n")
+    else:
+        for one in found:
+            print_lines(list(_lines(cluster, name, *one, now=now)))
+    unreached = [status for _, status, _ in found if isinstance(status, str)]
+    if len(unreached) == len(found):
+        raise LinkError(f"{name}: {'; '.join(unreached)}")
 
 
 async def _ask(session: Session, machine: Machine, name: str, lines: int) -> Found:
     """Return what the machine says; a machine that cannot be reached says why not."""
+    if is_lost(machine):
+        return machine, f"{machine.name} is lost: its lease ended", []
     try:
         async with agent_of(machine, session.address, session.clock) as agent:
             status = await agent.status(name)

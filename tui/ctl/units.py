@@ -1,22 +1,26 @@
-"""Verbs that change what is wanted: ``submit load start stop restart unload destroy``."""
+"""Verbs that change what is wanted: ``submit load start stop restart unload destroy``.
+
+Each looks at everything it was given before it changes anything: one wrong name among ten changes
+nothing.
+"""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from c101.core.errors import ConflictError, NotFoundError
-from c101.core.model.unit import TargetState
-from c101.core.registry.registry import Registry
+from c101.core.model.unit import TargetState, Unit
+from c101.core.registry.records import RecordError
+from c101.core.registry.registry import Registry, refuse_template
 from c101.core.units.name import UnitName
-from c101.tui.ctl.names import is_path, read_unit, read_unit_or_template, unit_name
-from c101.tui.ctl.output import print_json, say
+from c101.tui.ctl.names import Wanted, read_unit, unit_name, wanted
+from c101.tui.ctl.output import print_json
 from c101.tui.ctl.session import Options, Session, run
 from c101.tui.ctl.waiting import (
     Missing,
-    mirrored,
     not_active,
     not_gone,
     not_loaded,
@@ -30,76 +34,175 @@ WAIT_SECONDS = 60.0
 RESTART_ID_BYTES = 8
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+#: Does what a verb asks for one unit.
+_Ask = Callable[[Registry, str], Awaitable[None]]
 
 
 def _waiting_options(verb: _F) -> _F:
     for option in (
         click.option("--no-block", is_flag=True, help="Return when it is asked for."),
-        click.option("--timeout", type=float, default=WAIT_SECONDS, show_default=True),
-        click.argument("units", nargs=-1, required=True),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0),
+            default=WAIT_SECONDS,
+            show_default=True,
+            metavar="SECONDS",
+            help="Wait no longer than this; 0 is for ever.",
+        ),
+        click.argument("units", nargs=-1, required=True, metavar="UNIT..."),
     ):
         verb = option(verb)
     return verb
 
 
-replace_option = click.option("--replace", is_flag=True, help="Even where another text is known.")
+replace_option = click.option("--replace", is_flag=True, help="Even where another file is known.")
 
 
 @click.command("submit")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @replace_option
 @click.pass_obj
 def submit_command(options: Options, *, files: tuple[str, ...], replace: bool) -> None:
-    """Make the unit FILES known to the cluster; nothing is started."""
+    """Make the unit FILEs known to the cluster; nothing is started."""
     found = [read_unit(Path(file)) for file in files]
 
-    async def verb(session: Session) -> None:
-        for name, text in found:
-            await session.registry.submit(name, text, replace=replace)
-            say(f"{name} submitted")
+    async def verb(session: Session) -> list[Unit]:
+        await _look(session.registry, found, replace=replace)
+        units = []
+        for one in found:
+            assert one.text is not None  # it was read from its file
+            units.append(await session.registry.submit(one.name, one.text, replace=replace))
+            session.tell(f"{one.name} submitted")
+        return units
 
-    run(options, verb)
+    units = run(options, verb)
     if options.json:
-        print_json([{"unit": name, "target": "inactive"} for name, _ in found])
+        print_json([{"unit": unit.name, "target": unit.target.value} for unit in units])
 
 
-async def _known(registry: Registry, unit: str, *, replace: bool) -> str:
-    """Return the name of *unit*, submitted if it is a file here or an instance of a template."""
-    if is_path(unit):
-        name, text = read_unit_or_template(Path(unit))
-        await registry.submit(name, text, replace=replace)
-        return name
-    name = unit_name(unit)
-    if UnitName.parse(name).is_instance:
-        await registry.instantiate(name)
-    return name
+async def _look(registry: Registry, units: Sequence[Wanted], *, replace: bool) -> None:
+    """See whether each of *units* can be had, without changing anything.
+
+    Raises NotFoundError: one is not known, nor its template. ConflictError: another file is known
+    under a name, and it is not to be replaced. InvalidNameError: one is a template.
+    """
+    for one in units:
+        try:
+            known = await registry.unit(one.name)
+        except NotFoundError:
+            if one.text is None:
+                await _look_for_template(registry, one.name)
+        else:
+            if one.text is not None and known.text != one.text and not replace:
+                raise ConflictError(
+                    f"{one.name} is known with another file",
+                    hint=f"--replace changes it; c101ctl cat {one.name} shows what is there",
+                )
+
+
+async def _look_for_template(registry: Registry, name: str) -> None:
+    template = UnitName.parse(name).template
+    if template is None:
+        raise _no_unit(name)
+    try:
+        await registry.unit(template)
+    except NotFoundError:
+        raise NotFoundError(
+            f"{name}: no such unit, and no template {template}",
+            hint=f"c101ctl submit {template} makes the template known",
+        ) from None
+
+
+def _no_unit(name: str) -> NotFoundError:
+    here = Path(name)
+    hint = f"it is a file here: c101ctl start ./{name}" if here.is_file() else None
+    return NotFoundError(f"{name}: no such unit", hint=hint or "c101ctl list-unit-files lists them")
+
+
+def _refuse_templates(names: Sequence[str]) -> None:
+    for name in names:
+        refuse_template(UnitName.parse(name))
 
 
 def _each(
     options: Options,
-    units: Sequence[str],
-    ask: Callable[[Registry, str], Any],
+    names: Sequence[str],
+    ask: _Ask,
     missing: Missing,
     *,
     done: str,
     wait: float | None,
+    look: Callable[[Registry], Awaitable[None]],
 ) -> None:
-    """Do *ask* for each unit, then wait for all of them together."""
+    """*look* at all of them, do *ask* for each, then wait for all of them together."""
 
-    async def verb(session: Session) -> list[str]:
-        registry = session.registry
-        names = [await ask(registry, unit) for unit in units]
-        if wait is None:
-            for name in names:
-                say(f"{name} will be {done}")
-            return names
-        async with mirrored(session) as mirror:
-            await wait_for(mirror, names, missing, timeout_seconds=wait, done=done)
-        return names
+    async def verb(session: Session) -> None:
+        await look(session.registry)
+        for name in names:
+            await ask(session.registry, name)
+            if wait is None:
+                session.tell(f"{name} will be {done}")
+        if wait is not None:
+            await wait_for(session, names, missing, seconds=wait, done=done)
 
-    names = run(options, verb)
+    run(options, verb)
     if options.json:
-        print_json([{"unit": name, "result": done} for name in names])
+        result = done if wait is not None else "asked"
+        print_json([{"unit": name, "result": result} for name in names])
+
+
+def _bring_up(
+    options: Options,
+    units: Sequence[str],
+    ask: _Ask,
+    missing: Missing,
+    *,
+    done: str,
+    wait: float | None,
+    replace: bool,
+) -> None:
+    """Do *ask* for units that may have to be submitted first: files, instances of templates."""
+    found = [wanted(unit) for unit in units]
+    names = [one.name for one in found]
+    _refuse_templates(names)
+
+    async def look(registry: Registry) -> None:
+        await _look(registry, found, replace=replace)
+        for one in found:
+            if one.text is not None:
+                await registry.submit(one.name, one.text, replace=replace)
+            else:
+                await registry.instantiate(one.name)
+
+    _each(options, names, ask, missing, done=done, wait=wait, look=look)
+
+
+def _change(
+    options: Options,
+    units: Sequence[str],
+    ask: _Ask,
+    missing: Missing,
+    *,
+    done: str,
+    wait: float | None,
+    refuse_inactive: bool = False,
+) -> None:
+    """Do *ask* for units that are known."""
+    names = [unit_name(unit) for unit in units]
+    _refuse_templates(names)
+
+    async def look(registry: Registry) -> None:
+        for name in names:
+            try:
+                unit = await registry.unit(name)
+            except NotFoundError:
+                raise _no_unit(name) from None
+            if refuse_inactive and unit.target is TargetState.INACTIVE:
+                raise ConflictError(
+                    f"{name} is inactive already", hint=f"c101ctl start {name} has it running"
+                )
+
+    _each(options, names, ask, missing, done=done, wait=wait, look=look)
 
 
 @click.command("load")
@@ -109,15 +212,13 @@ def _each(
 def load_command(
     options: Options, *, units: tuple[str, ...], no_block: bool, timeout: float, replace: bool
 ) -> None:
-    """Have UNITS placed and loaded, not started."""
+    """Have UNITs placed and loaded, not started."""
 
-    async def ask(registry: Registry, unit: str) -> str:
-        name = await _known(registry, unit, replace=replace)
+    async def ask(registry: Registry, name: str) -> None:
         await registry.set_target(name, TargetState.LOADED)
-        return name
 
     wait = None if no_block else timeout
-    _each(options, units, ask, not_loaded, done="loaded", wait=wait)
+    _bring_up(options, units, ask, not_loaded, done="loaded", wait=wait, replace=replace)
 
 
 @click.command("start")
@@ -127,28 +228,22 @@ def load_command(
 def start_command(
     options: Options, *, units: tuple[str, ...], no_block: bool, timeout: float, replace: bool
 ) -> None:
-    """Have UNITS running; waits until they are, and says why when they are not.
+    """Have UNITs running; waits until they are, and says why when they are not.
 
-    A unit is a name the cluster knows, an instance of a template it knows, or a path to a file.
+    A unit is a name that the cluster knows, an instance of a template that it knows, or a path to
+    a file: anything with a slash.
     """
-
-    async def ask(registry: Registry, unit: str) -> str:
-        name = await _known(registry, unit, replace=replace)
-        await start(registry, name)
-        return name
-
-    _each(options, units, ask, not_active, done="started", wait=None if no_block else timeout)
+    wait = None if no_block else timeout
+    _bring_up(options, units, start, not_active, done="started", wait=wait, replace=replace)
 
 
 async def start(registry: Registry, name: str) -> None:
-    """Want *name* launched; one that is, and has ended or failed since, is started anew."""
-    before = await registry.unit(name)
-    await registry.set_target(name, TargetState.LAUNCHED)
-    if before.target is not TargetState.LAUNCHED:
-        return
+    """Want *name* launched; one that has ended or failed before is started anew."""
     states = (await registry.snapshot()).states_of(name)
     if any(state.active in {"inactive", "failed"} for state in states):
+        # First, so that the wish to run and the new run come to the agent as one.
         await registry.request_restart(name, secrets.token_hex(RESTART_ID_BYTES))
+    await registry.set_target(name, TargetState.LAUNCHED)
 
 
 @click.command("stop")
@@ -157,18 +252,13 @@ async def start(registry: Registry, name: str) -> None:
 def stop_command(
     options: Options, *, units: tuple[str, ...], no_block: bool, timeout: float
 ) -> None:
-    """Have UNITS stopped; they stay where they are, loaded."""
+    """Have UNITs stopped; they stay where they are, loaded."""
 
-    async def ask(registry: Registry, unit: str) -> str:
-        name = unit_name(unit)
-        if (await registry.unit(name)).target is TargetState.INACTIVE:
-            raise ConflictError(
-                f"{name} is inactive already", hint=f"c101ctl start {name} has it running"
-            )
+    async def ask(registry: Registry, name: str) -> None:
         await registry.set_target(name, TargetState.LOADED)
-        return name
 
-    _each(options, units, ask, not_stopped, done="stopped", wait=None if no_block else timeout)
+    wait = None if no_block else timeout
+    _change(options, units, ask, not_stopped, done="stopped", wait=wait, refuse_inactive=True)
 
 
 @click.command("restart")
@@ -177,17 +267,14 @@ def stop_command(
 def restart_command(
     options: Options, *, units: tuple[str, ...], no_block: bool, timeout: float
 ) -> None:
-    """Stop and start UNITS once, wherever they run."""
+    """Stop and start UNITs once, wherever they run; those that do not run are started."""
 
-    async def ask(registry: Registry, unit: str) -> str:
-        name = unit_name(unit)
-        if (await registry.unit(name)).target is not TargetState.LAUNCHED:
-            await registry.set_target(name, TargetState.LAUNCHED)
-        else:
-            await registry.request_restart(name, secrets.token_hex(RESTART_ID_BYTES))
-        return name
+    async def ask(registry: Registry, name: str) -> None:
+        await registry.request_restart(name, secrets.token_hex(RESTART_ID_BYTES))
+        await registry.set_target(name, TargetState.LAUNCHED)
 
-    _each(options, units, ask, not_active, done="restarted", wait=None if no_block else timeout)
+    wait = None if no_block else timeout
+    _change(options, units, ask, not_active, done="restarted", wait=wait)
 
 
 @click.command("unload")
@@ -196,14 +283,12 @@ def restart_command(
 def unload_command(
     options: Options, *, units: tuple[str, ...], no_block: bool, timeout: float
 ) -> None:
-    """Have UNITS stopped and placed nowhere; the cluster still knows them."""
+    """Have UNITs stopped and placed nowhere; the cluster still knows them."""
 
-    async def ask(registry: Registry, unit: str) -> str:
-        name = unit_name(unit)
+    async def ask(registry: Registry, name: str) -> None:
         await registry.set_target(name, TargetState.INACTIVE)
-        return name
 
-    _each(options, units, ask, not_gone, done="unloaded", wait=None if no_block else timeout)
+    _change(options, units, ask, not_gone, done="unloaded", wait=None if no_block else timeout)
 
 
 @click.command("destroy")
@@ -212,16 +297,20 @@ def unload_command(
 def destroy_command(
     options: Options, *, units: tuple[str, ...], no_block: bool, timeout: float
 ) -> None:
-    """Stop UNITS and forget their files."""
+    """Stop UNITs and forget their files; templates as well."""
+    names = [unit_name(unit) for unit in units]
 
-    async def ask(registry: Registry, unit: str) -> str:
-        name = unit_name(unit)
-        try:
-            await registry.destroy(name)
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"{name}: no such unit", hint="c101ctl list-unit-files lists them"
-            ) from error
-        return name
+    async def look(registry: Registry) -> None:
+        for name in names:
+            try:
+                await registry.unit(name)
+            except NotFoundError:
+                raise _no_unit(name) from None
+            except RecordError:
+                continue  # damaged: to destroy it is the way out
 
-    _each(options, units, ask, not_gone, done="destroyed", wait=None if no_block else timeout)
+    async def ask(registry: Registry, name: str) -> None:
+        await registry.destroy(name)
+
+    wait = None if no_block else timeout
+    _each(options, names, ask, not_gone, done="destroyed", wait=wait, look=look)

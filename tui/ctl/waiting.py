@@ -3,30 +3,48 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
-from c101.core.errors import NotPlacedError
+from c101.core.errors import C101Error, LinkError, NotPlacedError
 from c101.core.model.cluster import ClusterState
-from c101.core.model.unit import UnitState
+from c101.core.model.unit import Unit, UnitState
 from c101.core.registry.mirror import Mirror
-from c101.core.scheduler.explain import Outcome, why
-from c101.tui.ctl.output import say
 from c101.tui.ctl.session import Session
 
-#: Says of a unit what is still missing; "" when it is as wanted.
-Missing = Callable[[ClusterState, str], str]
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What keeps a unit from being as wanted. ``final``: waiting does not change it."""
+
+    text: str
+    final: bool = False
+
+
+#: Says of a unit what is still missing; ``None`` when it is as wanted.
+Missing = Callable[[ClusterState, str], Lack | None]
+
+
+class UnitFailedError(C101Error):
+    """A unit was started and failed, or could not be loaded."""
+
+    code = "unit_failed"
 
 
 @contextlib.asynccontextmanager
 async def mirrored(session: Session) -> AsyncIterator[Mirror]:
-    """Follow the registry for the length of the block; it is current when the block begins."""
+    """Follow the registry for the length of the block; it is current when the block begins.
+
+    Raises LinkError: it could not be read in time.
+    """
     mirror = Mirror(session.client, session.keyspace, session.clock)
     following = asyncio.create_task(mirror.run(), name="mirror")
     try:
-        async with asyncio.timeout(session.options.timeout_seconds):
-            await mirror.next_change(0)
+        try:
+            async with asyncio.timeout(session.options.timeout_seconds):
+                await mirror.next_change(0)
+        except TimeoutError:
+            raise mirror.problem or LinkError("the registry could not be read in time") from None
         yield mirror
-    except TimeoutError:
-        raise mirror.problem or NotPlacedError("the registry could not be read in time") from None
     finally:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -34,26 +52,47 @@ async def mirrored(session: Session) -> AsyncIterator[Mirror]:
 
 
 async def wait_for(
-    mirror: Mirror, names: Sequence[str], missing: Missing, *, timeout_seconds: float, done: str
+    session: Session, names: Sequence[str], missing: Missing, *, seconds: float, done: str
 ) -> None:
-    """Wait until *missing* says "" of each unit; each is reported as it gets there.
+    """Wait until *missing* misses nothing of any unit; each is told of as it gets there.
 
-    Raises NotPlacedError after *timeout_seconds*, with what is missing and why.
+    Raises:
+        NotPlacedError: after *seconds* (0: never), with what is missing and why.
+        UnitFailedError: as soon as it is certain that one will not get there.
     """
-    waiting = dict.fromkeys(names)
-    try:
-        async with asyncio.timeout(timeout_seconds or None):
-            while True:
-                cluster = mirror.state
-                for name in list(waiting):
-                    if not missing(cluster, name):
-                        del waiting[name]
-                        say(f"{name} {done}{_where(cluster, name)}")
-                if not waiting:
-                    return
-                await mirror.next_change(cluster.revision)
-    except TimeoutError:
-        raise _not_there(mirror.state, list(waiting), missing, timeout_seconds) from None
+    async with mirrored(session) as mirror:
+        waiting = dict.fromkeys(names)
+        try:
+            async with asyncio.timeout(seconds or None):
+                while True:
+                    cluster = mirror.state
+                    _strike_off(session, cluster, waiting, missing, done)
+                    if not waiting:
+                        return
+                    await mirror.next_change(cluster.revision)
+        except TimeoutError:
+            raise _not_there(mirror.state, list(waiting), missing, seconds) from None
+
+
+def _strike_off(
+    session: Session,
+    cluster: ClusterState,
+    waiting: dict[str, None],
+    missing: Missing,
+    done: str,
+) -> None:
+    """Take those that are as wanted out of *waiting*. Raises UnitFailedError."""
+    failed = []
+    for name in list(waiting):
+        lack = missing(cluster, name)
+        if lack is None:
+            del waiting[name]
+            session.tell(f"{name} {done}{_where(cluster, name)}")
+        elif lack.final:
+            failed.append(name)
+    if failed:
+        text = "; ".join(f"{name}: {_text(missing(cluster, name))}" for name in failed)
+        raise UnitFailedError(text, hint=f"c101ctl status {failed[0]} shows its latest lines")
 
 
 def _where(cluster: ClusterState, name: str) -> str:
@@ -64,7 +103,9 @@ def _where(cluster: ClusterState, name: str) -> str:
 def _not_there(
     cluster: ClusterState, names: Sequence[str], missing: Missing, seconds: float
 ) -> NotPlacedError:
-    reasons = [f"{name}: {missing(cluster, name)}" for name in names]
+    from c101.core.scheduler.explain import Outcome, why
+
+    reasons = [f"{name}: {_text(missing(cluster, name))}" for name in names]
     lines = [
         line
         for name in names
@@ -74,69 +115,98 @@ def _not_there(
         for line in explanation.lines()
     ]
     message = f"not within {seconds:g} s: " + "; ".join(reasons)
-    return NotPlacedError("\n".join([message, *lines]), hint="it may still happen: c101ctl status")
+    hint = f"it may still happen: c101ctl why {names[0]}" if names else None
+    return NotPlacedError("\n".join([message, *lines]), hint=hint)
 
 
-def not_active(cluster: ClusterState, name: str) -> str:
-    """Say what keeps a unit from having been started, "" when it runs (or a oneshot has run)."""
+def _text(lack: Lack | None) -> str:
+    return lack.text if lack is not None else "it was late"
+
+
+def not_active(cluster: ClusterState, name: str) -> Lack | None:
+    """Say what keeps a unit from having been started: it runs, or is a oneshot that has run."""
     unit = cluster.units.get(name)
     if unit is None:
-        return "it was destroyed"
+        return Lack("it was destroyed", final=True)
     wanted = _expected(cluster, name)
     if not wanted:
-        return "it is placed nowhere"
-    for machine_id in wanted:
-        state = cluster.states.get((name, machine_id))
-        where = _machine_name(cluster, machine_id)
-        if state is None:
-            return f"nothing is reported of it from {where} yet"
-        if state.load != "loaded":
-            return f"{where} could not load it: {state.message or state.load}"
-        if state.restart != unit.restart or not _has_started(state):
-            return f"it is {state.active} ({state.sub}) on {where}"
-    return ""
+        return Lack("it is placed nowhere")
+    lacks = [_not_started(cluster, unit, machine_id) for machine_id in wanted]
+    return next((lack for lack in lacks if lack is not None), None)
 
 
-def _has_started(state: UnitState) -> bool:
+def _not_started(cluster: ClusterState, unit: Unit, machine_id: str) -> Lack | None:
+    state = cluster.states.get((unit.name, machine_id))
+    where = _machine_name(cluster, machine_id)
+    lack = _not_held(unit, state, where)
+    if lack is not None or state is None:
+        return lack
+    if state.restart != unit.restart:
+        return Lack(f"{where} has not started it anew yet")
+    if state.active == "failed":
+        return Lack(f"it failed on {where}: {failure(state)}", final=True)
     # A oneshot that is done is inactive again; it started, and ended well.
-    done = state.active == "inactive" and state.result == "success" and state.exit_status == 0
-    return state.active == "active" or done
+    ended = state.active == "inactive" and state.result == "success" and state.exit_status == 0
+    if state.active == "active" or ended:
+        return None
+    return Lack(f"it is {state.active} ({state.sub}) on {where}")
 
 
-def not_stopped(cluster: ClusterState, name: str) -> str:
-    """Say where a unit still runs, "" when it does nowhere."""
+def _not_held(unit: Unit, state: UnitState | None, where: str) -> Lack | None:
+    """Say what keeps a machine from having a unit's file loaded."""
+    if state is None:
+        return Lack(f"nothing is reported of it from {where} yet")
+    if state.hash != unit.hash:
+        return Lack(f"{where} holds it with another file still")
+    if state.load != "loaded":
+        return Lack(f"{where} could not load it: {state.message or state.load}", final=True)
+    return None
+
+
+def failure(state: UnitState) -> str:
+    """Say in systemd's words how a unit ended that failed."""
+    status = f", status={state.exit_status}" if state.exit_status is not None else ""
+    return f"{state.result}{status}"
+
+
+def not_stopped(cluster: ClusterState, name: str) -> Lack | None:
+    """Say where a unit still runs."""
     for state in cluster.states_of(name):
         if state.active not in {"inactive", "failed"}:
-            return f"it is {state.active} on {_machine_name(cluster, state.machine_id)}"
-    return ""
+            return Lack(f"it is {state.active} on {_machine_name(cluster, state.machine_id)}")
+    return None
 
 
-def not_loaded(cluster: ClusterState, name: str) -> str:
-    """Say what keeps a unit from being loaded where it is wanted."""
+def not_loaded(cluster: ClusterState, name: str) -> Lack | None:
+    """Say what keeps a unit from being loaded, and not running, where it is wanted."""
+    unit = cluster.units.get(name)
+    if unit is None:
+        return Lack("it was destroyed", final=True)
     wanted = _expected(cluster, name)
     if not wanted:
-        return "it is placed nowhere"
+        return Lack("it is placed nowhere")
     for machine_id in wanted:
         state = cluster.states.get((name, machine_id))
-        if state is None or state.load != "loaded":
-            return f"it is not loaded on {_machine_name(cluster, machine_id)} yet"
-    return ""
+        lack = _not_held(unit, state, _machine_name(cluster, machine_id))
+        if lack is not None:
+            return lack
+    return not_stopped(cluster, name)
 
 
-def not_gone(cluster: ClusterState, name: str) -> str:
-    """Say where a unit is still known, "" when it is nowhere."""
+def not_gone(cluster: ClusterState, name: str) -> Lack | None:
+    """Say where a unit is still held."""
     for state in cluster.states_of(name):
-        return f"it is still on {_machine_name(cluster, state.machine_id)}"
-    return ""
+        return Lack(f"it is still on {_machine_name(cluster, state.machine_id)}")
+    return None
 
 
 def _expected(cluster: ClusterState, name: str) -> list[str]:
     """Return the ids of the machines a unit should be on."""
-    unit = cluster.units.get(name)
-    if unit is None:
-        return []
+    unit = cluster.units[name]
     if unit.placement is not None:
         return [unit.placement.machine_id]
+    from c101.core.scheduler.explain import Outcome, why
+
     explanation = why(cluster, name)
     if explanation.outcome is not Outcome.GLOBAL:
         return []
