@@ -99,10 +99,11 @@ def _is_wanted(cluster: ClusterState, unit: Unit, machine_id: str) -> bool:
 
 def _leave(cluster: ClusterState, held: LoadedUnit) -> Task:
     unit = cluster.units.get(held.name)
-    if unit is None and held.name not in cluster.destroyed:
-        return KeepUnit(held.name, "it is missing from the registry, but nobody destroyed it")
-    if unit is None:
+    if unit is None and held.name in cluster.destroyed:
         return UnloadUnit(held.name, "it was destroyed")
+    if unit is None or not unit.target_revision:
+        what = "it" if unit is None else "its target state"
+        return KeepUnit(held.name, f"{what} is missing from the registry, nobody destroyed it")
     if unit.target is TargetState.INACTIVE:
         return UnloadUnit(held.name, "its target state is inactive")
     if unit.placement is None or held.active not in _ALIVE:

@@ -152,6 +152,12 @@ GLOBAL_SSD = a_unit(on=None, text=TEXT + "[X-Fleet]\nGlobal=true\nMachineMetadat
             id="its target is inactive: unload",
         ),
         pytest.param(
+            a_cluster(replace(a_unit(target=TargetState.INACTIVE, on=None), target_revision=0)),
+            [a_held(UNIT)],
+            [KeepUnit],
+            id="its target is missing: keep",
+        ),
+        pytest.param(
             a_cluster(), [a_held(UNIT)], [KeepUnit], id="missing, but not destroyed: keep"
         ),
         pytest.param(
