@@ -130,6 +130,21 @@ async def test_a_new_agent_finds_every_state_as_it_was(tmp_path: Path, machine_i
         await machine.until_state("up.service", "inactive", "dead")
 
 
+@pytest.mark.slow
+async def test_a_keeper_with_nothing_to_keep_ends_and_comes_back(
+    machine: Machine, machine_id: str
+) -> None:
+    await machine.run("a.service", "ExecStart=/bin/sh -c 'sleep 0.1; exit 4'")
+    failed = await machine.until_state("a.service", "failed", "failed")
+    while list(marked({f"{MACHINE_MARK}={machine_id}"})):
+        await asyncio.sleep(0.1)
+    assert await machine.now("a.service") == failed
+    await machine.units.reset_failed("a.service")
+    await machine.until_state("a.service", "inactive", "dead")
+    await machine.units.start("a.service")
+    await machine.until_state("a.service", "active", "running")
+
+
 async def test_a_unit_is_restarted_while_no_agent_is_there(tmp_path: Path, machine_id: str) -> None:
     async with opened(tmp_path, machine_id) as machine:
         service = "ExecStart=/bin/sleep 1000\nRestart=always\nRestartSec=50ms"

@@ -27,8 +27,8 @@ class HeldUnit:
     losses: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def describe(self, *, with_processes: bool = False) -> LoadedUnit:
-        """Return the unit in systemd's words.
+    def describe(self, table: dict[int, tuple[int, str]] | None = None) -> LoadedUnit:
+        """Return the unit in systemd's words, with its processes as far as they are in *table*.
 
         A unit without a keeper is at rest, whatever was written down before the keeper was lost.
         """
@@ -50,7 +50,7 @@ class HeldUnit:
             description=self.spec.description,
             status_text=status.status_text,
             ignored=tuple(self.spec.ignored),
-            pids=tuple(processes.descendants(keeper)) if with_processes and keeper else (),
+            pids=tuple(processes.descendants(keeper, table)) if table and keeper else (),
         )
 
 

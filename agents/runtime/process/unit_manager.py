@@ -14,6 +14,7 @@ from c101.agents.runtime.process.held_unit import HeldUnit, describe_gone
 from c101.agents.runtime.process.host_facts import host_facts
 from c101.agents.runtime.process.journal.follow import Followers
 from c101.agents.runtime.process.journal.merged import MergedJournal, open_journal, prune
+from c101.agents.runtime.process.keeper import processes
 from c101.agents.runtime.process.keeper.output import WARNING
 from c101.agents.runtime.process.keeper.spec import Spec, SpecError
 from c101.agents.runtime.process.keeper.status import Status
@@ -178,7 +179,8 @@ class ProcessUnitManager:
         """Return every unit held, by name, each with its processes."""
 
         def describe() -> list[LoadedUnit]:
-            return [held.describe(with_processes=True) for _, held in sorted(self._held.items())]
+            table = processes.table()
+            return [held.describe(table) for _, held in sorted(self._held.items())]
 
         return await asyncio.to_thread(describe)
 

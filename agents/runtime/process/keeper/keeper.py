@@ -22,7 +22,7 @@ from c101.agents.runtime.process.keeper.spec import (
 )
 
 #: A unit at rest needs no keeper: it ends after this time without an order.
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 5.0
 #: A state that could not be written, since the disk is full, is written this much later.
 SAVE_AGAIN_SECONDS = 1.0
 _SPEC_BYTES_MAX = 4 * 1024 * 1024
@@ -71,6 +71,8 @@ class Keeper:
         service.forbid_restart = not restart
         service.enter_dead("keeper-lost")
         if not restart:
+            # What the lost run answered has to be answered again.
+            self._status.restart = ""
             service.set_state("dead")
 
     def cut_off(self) -> None:
@@ -109,6 +111,8 @@ class Keeper:
                 self.service.stop()
         else:
             self._take_for_service(verb, argument)
+        # Before the answer: who gave the order knows its effect when it is told that it is taken.
+        self._tell()
 
     def _take_for_service(self, verb: str, argument: str) -> None:
         service = self.service
@@ -138,11 +142,8 @@ class Keeper:
         self.service.stop()
 
     def _settle(self) -> None:
-        """Write down and tell what has changed, and end when there is no more to do."""
-        if self.service.changed:
-            self.service.changed = False
-            self._save()
-            self._links.broadcast(f"state {self._status.encode()}")
+        """Write down and tell what has changed; end when there is no more to do."""
+        self._tell()
         if not self._status.at_rest or processes.has_children():
             self.loop.cancel("idle")
             if not (self._status.at_rest and self._status.unloading):
@@ -153,6 +154,12 @@ class Keeper:
             self.loop.running = False
         elif not self.loop.has_timer("idle"):
             self.loop.after(IDLE_SECONDS, "idle", self._idle)
+
+    def _tell(self) -> None:
+        if self.service.changed:
+            self.service.changed = False
+            self._save()
+            self._links.broadcast(f"state {self._status.encode()}")
 
     def _idle(self) -> None:
         self.loop.running = self._writer.dropped > 0

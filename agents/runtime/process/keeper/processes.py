@@ -52,9 +52,12 @@ def name_of(pid: int) -> str:
         posix.close(fd)
 
 
-def descendants(ancestor: int) -> list[int]:
-    """Return the live processes below *ancestor*, which is left out; zombies do not count."""
-    processes = table()
+def descendants(ancestor: int, processes: dict[int, tuple[int, str]] | None = None) -> list[int]:
+    """Return the live processes below *ancestor*, which is left out; zombies do not count.
+
+    *processes* is the table to look in, where the caller has one.
+    """
+    processes = table() if processes is None else processes
     below = {ancestor}
     # Parents need not have smaller numbers than their children: go on until nothing is added.
     added = True
