@@ -16,15 +16,13 @@ revision, ``t`` for a tombstone)::
     compact(7)  keeps [9]              drops 6t: nobody can ask for the time before it
 """
 
-from __future__ import annotations
-
 from array import array
 from bisect import bisect_left
-from typing import TypeAlias
+from typing import Union
 
 from c101.core.kv.revision import TOMBSTONE, bound, revision_of
 
-History: TypeAlias = "int | array[int]"
+History = Union[int, "array[int]"]
 
 
 def append(history: History | None, change: int) -> History:

@@ -108,7 +108,7 @@ class Writer:
         while (batch := self._queue.get()) is not None:
             try:
                 self._write(batch)
-            except sqlite3.Error as exc:
+            except Exception as exc:  # noqa: BLE001 a thread that died would leave all waiting
                 batch.failure = self._failure(exc)
             self._loop.call_soon_threadsafe(self._done, batch)
 
@@ -145,12 +145,12 @@ class Writer:
                 self._connection.execute(self._inserts[size], rows[3 * first : 3 * (first + size)])
                 first += size
 
-    def _failure(self, exc: sqlite3.Error) -> Refusal:
-        if self._connection.in_transaction:
-            try:
+    def _failure(self, exc: Exception) -> Refusal:
+        try:
+            if self._connection.in_transaction:
                 self._connection.execute("rollback")
-            except sqlite3.Error:
-                return refusal.STORAGE_FAILED
+        except sqlite3.Error:
+            return refusal.STORAGE_FAILED
         if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             return refusal.NO_SPACE
         return (refusal.STORAGE_FAILED[0], f"{refusal.STORAGE_FAILED[1]}: {exc}")
