@@ -21,7 +21,7 @@ READ_BYTES = 4 * 1024
 #: Reads a wake-up; what is left waits in the pipe.
 READS_MAX = 16
 #: A process that prints all the time is read this often, so that its lines are written in batches.
-HOLD_SECONDS = 0.005
+HOLD_SECONDS = 0.01
 #: Read once its process has ended; a grandchild may hold the pipe and go on printing.
 DRAIN_READS_MAX = 256
 IDENTIFIER_BYTES_MAX = 255

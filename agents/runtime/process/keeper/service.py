@@ -64,8 +64,7 @@ class Service:
 
     def start(self, restart_id: str = "") -> None:
         """Start unless it is active or on its way; after the stop when one is under way."""
-        self.changed = True
-        self.status.restart = restart_id or self.status.restart
+        self.status.restart, self.changed = restart_id or self.status.restart, True
         if self.status.active == "deactivating":
             self.start_waiting = True
         elif self.status.at_rest:
@@ -147,8 +146,8 @@ class Service:
     def _finish_job(self) -> None:
         done = jobs.outcome(self.job, self.status.state, oneshot=self.spec.type == "oneshot")
         if done is not None:
-            self.job = ""
-            self.say(done[0], f"{done[1]} {self.title}.", prefix=False)
+            self.job, (priority, words) = "", done
+            self.say(priority, f"{words} {self.title}.", prefix=False)
 
     # Starting.
 
@@ -309,7 +308,8 @@ class Service:
             self.say(WARNING, f"Failed with result '{self.status.result}'.")
         elif not limit_hit:
             self.say(INFO, "Deactivated successfully.")
-        allowed = allow_restart and not self.forbid_restart
+        # A start that was ordered meanwhile does not wait for RestartSec=.
+        allowed = allow_restart and not self.forbid_restart and not self.start_waiting
         if allowed and policy.shall_restart(self.spec, self.status):
             self.set_state("auto-restart")
             self.arm(self.spec.restart_seconds)
