@@ -59,10 +59,10 @@ lock: setup
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements.lock
 
 bench: setup
-	$(BIN)/python benchmarks/all.py
+	$(BIN)/python -m benchmarks.all
 
 screenshots: setup
-	$(BIN)/python screenshots/make.py
+	$(BIN)/python -m screenshots.make
 
 snapshots: setup
 	$(BIN)/python -m pytest tests/tui --snapshot-update

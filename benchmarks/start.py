@@ -23,7 +23,11 @@ from c101.core.registry.registry import Registry
 from c101.core.rpc.dial import dialer_for
 
 BIN = Path(sys.executable).parent
-UNIT = """[Service]
+#: Started again and again, which systemd's own limit (five in ten seconds) would end.
+UNIT = """[Unit]
+StartLimitIntervalSec=0
+
+[Service]
 ExecStart=/bin/sh -c "date +%%s%%N > {stamp}; exec sleep infinity"
 """
 
