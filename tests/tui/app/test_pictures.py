@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from c101.core.errors import LinkLostError
 from c101.core.model.cluster import ClusterState
 from c101.tui.app import ConsoleApp, Settings
+from c101.tui.widgets.line_view import LineView
 from tests.fakes import sample_cluster as sample
 from tests.fakes.access import FakeAccess
 from tests.fakes.clock import FakeClock
@@ -49,12 +50,16 @@ class Picture:
             await self.clock.advance(0.05)
             await asyncio.sleep(0.01)
             await pilot.pause()
-        for table in (self.app.main.units.table, self.app.main.machines.table):
-            table._flashing.clear()
-        self.app.main.keys_pane.view._flashing.clear()
-        self.app.main.journal.log_view.flush()
-        self.app.main.journal.refresh_title()
-        self.app.screen.refresh()
+        main = self.app.main
+        for view in (main.units.table, main.machines.table, main.keys_pane.view):
+            view._flashing.clear()
+        # Which second a line is counted in depends on the computer: the bars are made up.
+        main.journal.log_view.flush()
+        main.journal.log_view.rate.history(1)
+        main.journal.log_view.rate._counts.extend((0, 2, 1, 3, 0, 1, 5, 2, 1, 0, 2, 1, 0))
+        main._tick()
+        for view in self.app.screen.query(LineView):
+            view.refresh()
         await pilot.pause()
 
     async def load(self, pilot: Pilot[int]) -> None:
