@@ -67,7 +67,7 @@ class Store:
         self._refusal: Refusal | None = None
         self._idle: asyncio.Future[None] | None = None
         self._pins: dict[int, int] = {}
-        self._writer = Writer(storage.writer, self._loop, self._done)
+        self._writer = Writer(storage, self._loop, self._done)
 
     def _load(self) -> None:
         storage = self.storage

@@ -15,6 +15,7 @@ from c101.core.kv import refusal
 from c101.core.kv.lessor import Lease
 from c101.core.kv.record import Change
 from c101.core.kv.refusal import Refusal
+from c101.core.kv.storage import Storage
 from c101.core.rpc.status import Code
 
 #: Up to this many changes are one multi-row INSERT, a transaction by itself: one statement, one
@@ -82,11 +83,12 @@ class Writer:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        storage: Storage,
         loop: asyncio.AbstractEventLoop,
         done: Callable[[Batch], None],
     ) -> None:
-        self._connection = connection
+        self._storage = storage
+        self._connection = storage.writer
         self._loop = loop
         self._done = done
         self._inserts = {count: _insert(count) for count in range(1, ROWS_PER_STATEMENT + 1)}
@@ -121,8 +123,7 @@ class Writer:
             return
         execute = self._connection.execute
         if batch.vacuum:
-            execute("pragma wal_checkpoint(truncate)")
-            execute("vacuum")
+            self._storage.vacuum()
         execute("begin immediate")
         self._write_rows(rows, count)
         for lease in batch.leases:
