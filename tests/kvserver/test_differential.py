@@ -25,6 +25,7 @@ pytestmark = [
 ]
 
 SEQUENCES = 120
+SEQUENCES_MANY = 2_000
 _numbers = itertools.count(1)
 
 
@@ -52,16 +53,35 @@ def pair(ours: Ours, etcd: Etcd) -> Iterator[tuple[Client, Client]]:
         client.close()
 
 
-@settings(
-    max_examples=SEQUENCES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+def sequences(count: int) -> settings:
+    return settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+@sequences(SEQUENCES)
 @given(sequence=st.lists(operations(), min_size=8, max_size=25))
 def test_random_requests_get_the_answers_of_a_real_etcd(
     pair: tuple[Client, Client], sequence: list[Operation]
 ) -> None:
+    compare(pair, sequence)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@sequences(SEQUENCES_MANY)
+@given(sequence=st.lists(operations(), min_size=22, max_size=40))
+def test_many_random_requests_get_the_answers_of_a_real_etcd(
+    pair: tuple[Client, Client], sequence: list[Operation]
+) -> None:
+    compare(pair, sequence)
+
+
+def compare(pair: tuple[Client, Client], sequence: list[Operation]) -> None:
+    """Send *sequence* to both, three watches alive, and compare every answer and event."""
     number = next(_numbers)
     revisions = [client.revision for client in pair]
     assert revisions[0] == revisions[1]

@@ -93,7 +93,9 @@ def test_kill_9_under_load_loses_no_acknowledged_write_and_watches_resume(own: O
 
 
 @pytest.mark.skipif(not HAVE_STRACE, reason="no strace here")
-def test_a_sync_of_the_log_precedes_every_acknowledgement(tmp_path: Path) -> None:
+def test_a_sync_of_the_log_precedes_every_acknowledgement_unlike_in_etcd_14370(
+    tmp_path: Path,
+) -> None:
     trace = tmp_path / "trace"
     # Paths of descriptors (-y), in the order the kernel saw the calls, over all threads.
     prefix = (
