@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 import click
@@ -13,9 +14,8 @@ from c101.core.errors import C101Error
 from c101.tui.ctl.output import print_error
 from c101.tui.ctl.session import Options
 
-#: Exit statuses that a shell gives to who was ended by SIGINT, and by SIGPIPE.
+#: The exit status that a shell gives to who was ended by SIGINT.
 INTERRUPTED = 130
-NOBODY_READS = 141
 
 #: Every verb: the module that holds it, and its line of help. The module is imported when called.
 VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -122,7 +122,7 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         _give_up_output()
-        sys.exit(NOBODY_READS)
+        sys.exit(1)
 
 
 def _run(*, json: bool) -> int:
@@ -173,10 +173,9 @@ def _give_up_output() -> None:
 
 def _wants_json(arguments: list[str]) -> bool:
     """Say whether ``-o json`` was asked for, in a form that holds where parsing failed too."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     return any(
         (word in {"-o", "--output"} and after == "json") or word in {"-ojson", "--output=json"}
-        for word, after in pairs
+        for word, after in pairwise([*arguments, ""])
     )
 
 
