@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 #: Keys looked at before other work gets a turn, and rows deleted in one commit.
 KEYS_PER_STEP = 500
-ROWS_PER_COMMIT = 500
+ROWS_PER_COMMIT = 1_000
 #: Pause between two steps that delete, so that compaction takes a fraction of the disk only.
 PAUSE_SECONDS = 0.01
 

@@ -10,7 +10,6 @@ the fetch already when the order is NONE, even if a sort target is given.
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from heapq import merge
 from itertools import chain, islice
 
@@ -35,7 +34,7 @@ from c101.core.proto import rpc_pb2
 
 #: Keys looked at between two looks at the clock: current states, and states read from the log.
 KEYS_PER_CHUNK = 1_024
-PAST_KEYS_PER_CHUNK = 64
+PAST_KEYS_PER_CHUNK = 128
 #: A step ends when this time is over.
 STEP_SECONDS = 0.003
 
@@ -174,8 +173,7 @@ class RangeReader:
 
     def _past(self, span: Interval, snapshot: Snapshot) -> tuple[list[State], Interval | None]:
         keys, rest = self._index.keys_ever(span, PAST_KEYS_PER_CHUNK)
-        before = partial(self._index.state_before, limit=snapshot.limit)
-        return [state for state in map(before, keys) if state is not None], rest
+        return self._index.states_before(keys, snapshot.limit), rest
 
 
 class _Fetched:

@@ -161,8 +161,10 @@ class Storage:
         ordered = sorted(change for change in changes if not change & TOMBSTONE)
         for first in range(0, len(ordered), IDS_PER_STATEMENT):
             some = ordered[first : first + IDS_PER_STATEMENT]
-            marks = ",".join("?" * len(some))
-            yield from execute(f"select id, record from log where id in ({marks})", some)  # noqa: S608
+            yield from execute(
+                f"select id, record from log where id in ({marks(len(some))})",  # noqa: S608
+                some,
+            )
 
     def load_leases(self) -> list[tuple[int, int]]:
         """Return id and granted TTL in seconds of every lease."""
@@ -180,16 +182,20 @@ class Storage:
 
     # ---- reads while running ----
 
-    def fetch_record(self, change: int) -> bytes | None:
-        """Return one record of the log; ``None`` when it was compacted away."""
-        row = self._reader.execute("select record from log where id = ?", (change,)).fetchone()
-        return None if row is None else row[0]
+    def fetch_records(self, changes: list[int]) -> dict[int, bytes]:
+        """Return the records of *changes*, at most IDS_PER_STATEMENT puts that are in the log."""
+        return dict(
+            self._reader.execute(
+                f"select id, record from log where id in ({marks(len(changes))})",  # noqa: S608
+                changes,
+            ).fetchall()
+        )
 
     def fetch_rows(self, changes: list[int]) -> list[LogRow]:
         """Return the rows of *changes* (at most IDS_PER_STATEMENT) that are there, oldest first."""
-        marks = ",".join("?" * len(changes))
         return self._reader.execute(
-            f"select id, key, record from log where id in ({marks}) order by id",  # noqa: S608
+            f"select id, key, record from log where id in ({marks(len(changes))})"  # noqa: S608
+            " order by id",
             changes,
         ).fetchall()
 
@@ -211,6 +217,11 @@ class Storage:
         self._reader.close()
         self.writer.close()
         self._lock.close()
+
+
+def marks(count: int) -> str:
+    """Return *count* parameter marks of a statement."""
+    return ",".join("?" * count)
 
 
 def _lock_directory(directory: Path) -> TextIO:

@@ -56,7 +56,7 @@ class Store:
         self.storage = storage
         self.clock = clock
         self._loop = asyncio.get_running_loop()
-        self.index = Index(storage.fetch_record)
+        self.index = Index(storage.fetch_records)
         self.lessor = Lessor(clock)
         self._load()
         self.watches = WatchHub(self.index, storage, self.compact_revision)

@@ -15,7 +15,7 @@ from c101.core.kv import refusal
 from c101.core.kv.lessor import Lease
 from c101.core.kv.record import Change
 from c101.core.kv.refusal import Refusal
-from c101.core.kv.storage import Storage
+from c101.core.kv.storage import IDS_PER_STATEMENT, Storage, marks
 from c101.core.rpc.status import Code
 
 #: Up to this many changes are one multi-row INSERT, a transaction by itself: one statement, one
@@ -134,9 +134,10 @@ class Writer:
                 execute("delete from lease where id = ?", (lease.id,))
         for item in batch.meta.items():
             execute("insert or replace into meta values(?, ?)", item)
-        self._connection.executemany(
-            "delete from log where id = ?", ((change,) for change in batch.deletions)
-        )
+        for first in range(0, len(batch.deletions), IDS_PER_STATEMENT):
+            # One statement for many: each one waits for the interpreter lock when it returns.
+            some = batch.deletions[first : first + IDS_PER_STATEMENT]
+            execute(f"delete from log where id in ({marks(len(some))})", some)  # noqa: S608
         execute("commit")
 
     def _write_rows(self, rows: list[int | bytes | None], count: int) -> None:

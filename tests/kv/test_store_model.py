@@ -224,7 +224,7 @@ def _high(low: bytes, end: bytes | None) -> bytes | None:
 
 TestStore = StoreMachine.TestCase
 TestStore.settings = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not HAVE_ETCD, reason="no etcd here"),
 ]
 
-SEQUENCES = 120
+SEQUENCES = 100
 SEQUENCES_MANY = 2_000
 _numbers = itertools.count(1)
 
