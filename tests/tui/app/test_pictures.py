@@ -63,7 +63,9 @@ class Picture:
         await pilot.pause()
 
     async def load(self, pilot: Pilot[int]) -> None:
-        """Let the cluster arrive, and the machines work a while."""
+        """Let the cluster arrive before the clock moves, and the machines work a while."""
+        while any(self.app.store.status(pane).since == 0.0 for pane in ("units", "keys")):
+            await pilot.pause(0.01)
         await self.settle(pilot)
         for step in range(len(LOADS)):
             for index, name in enumerate(sample.MACHINES):
