@@ -84,6 +84,17 @@ class Site:
         )
         return [(one[0], one[1], one[2]) for one in json.loads(done.stdout)]
 
+    def steps(self, *commands: str) -> list[str]:
+        """Run several in one process; all must succeed. Returns what each printed.
+
+        Arguments are split at blanks. Starting a process for each would be most of the time that
+        these tests take.
+        """
+        done = self.each(*(command.split() for command in commands))
+        failed = [one for one in zip(commands, done, strict=True) if one[1][0] != 0]
+        assert not failed, failed
+        return [out for _, out, _ in done]
+
     def unit(self, name: str) -> Any:
         """Return the row that ``list-units`` has of a unit, ``None`` without one."""
         rows = [row for row in self.json("list-units") if row["unit"] == name]
@@ -118,12 +129,13 @@ from c101.tui.ctl.main import main
 results = []
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["c101ctl", *arguments]
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main()
         except SystemExit as end:
-            results.append((end.code, out.getvalue(), err.getvalue()))
+            texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
+            results.append((end.code, *texts))
 print(json.dumps(results))
 """
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+from typing import Any
 
+import psutil
 import pytest
 
 from tests.ctl.site import MACHINES, SLEEP, Site
@@ -18,78 +20,91 @@ ExecStart=/bin/sh -c "echo said %n; echo '<3>grave'"
 
 def test_a_unit_lives_from_submit_to_destroy(site: Site) -> None:
     path = site.write("life.service")
-    assert site.json("submit", path) == [{"unit": "life.service", "target": "inactive"}]
-    assert site.unit("life.service")["target"] == "inactive"
-    assert site.ok("cat", "life") == SLEEP
-    assert site.json("cat", "life") == {"unit": "life.service", "text": SLEEP}
-
-    assert site.json("load", "life") == [{"unit": "life.service", "result": "loaded"}]
-    row = site.unit("life.service")
+    submitted, listed, text, document, loaded, relisted = site.steps(
+        f"-o json submit {path}",
+        "-o json list-units",
+        "cat life",
+        "-o json cat life",
+        "-o json load life",
+        "-o json list-units",
+    )
+    assert json.loads(submitted) == [{"unit": "life.service", "target": "inactive"}]
+    assert _row(listed, "life.service")["target"] == "inactive"
+    assert text == SLEEP
+    assert json.loads(document) == {"unit": "life.service", "text": SLEEP}
+    assert json.loads(loaded) == [{"unit": "life.service", "result": "loaded"}]
+    row = _row(relisted, "life.service")
     assert (row["target"], row["load"], row["active"]) == ("loaded", "loaded", "inactive")
 
     done = site.ctl("start", "life")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == f"life.service started on {row['machine']}\n"
-    row = site.unit("life.service")
+    listed, first, _, second, _, stopped, _, third = site.steps(
+        "-o json list-units",
+        "-o json status life",
+        "restart life",
+        "-o json status life",
+        "stop life",
+        "-o json list-units",
+        "start life",
+        "-o json status life",
+    )
+    row = _row(listed, "life.service")
     assert list(row) == [
         "unit", "machine", "machine_id", "target", "load", "active", "sub", "since", "reason",
     ]  # fmt: skip
     assert (row["target"], row["active"], row["sub"]) == ("launched", "active", "running")
     assert row["machine_id"] == MACHINES[row["machine"]]
     assert row["since"].endswith("+00:00")
+    assert _row(stopped, "life.service")["active"] == "inactive"
+    pids = [json.loads(status)[0]["main_pid"] for status in (first, second, third)]
+    assert len(set(pids)) == 3
+    os.kill(pids[-1], 0)
 
-    before = _main_pid(site, "life")
-    site.ok("restart", "life")
-    after = _main_pid(site, "life")
-    assert after != before
-    os.kill(after, 0)
-
-    site.ok("stop", "life")
-    assert site.unit("life.service")["active"] == "inactive"
-    site.ok("start", "life")
-    assert _main_pid(site, "life") not in {before, after}
-
-    site.ok("unload", "life")
-    row = site.unit("life.service")
+    _, listed, destroyed, gone = site.steps(
+        "unload life", "-o json list-units", "-o json destroy life", "-o json list-units"
+    )
+    row = _row(listed, "life.service")
     assert (row["machine"], row["target"], row["active"]) == (None, "inactive", "inactive")
-    assert site.json("destroy", "life") == [{"unit": "life.service", "result": "destroyed"}]
-    assert site.unit("life.service") is None
+    assert json.loads(destroyed) == [{"unit": "life.service", "result": "destroyed"}]
+    assert _row(gone, "life.service") is None
+    assert not psutil.pid_exists(pids[-1])
 
 
-def _main_pid(site: Site, unit: str) -> int:
-    (found,) = site.json("status", unit)
-    return int(found["main_pid"])
+def _row(listing: str, name: str) -> Any:
+    rows = [row for row in json.loads(listing) if row["unit"] == name]
+    return rows[0] if rows else None
 
 
 def test_an_instance_is_made_from_a_template_that_is_known(site: Site) -> None:
-    site.ok("submit", site.write("known@.service", TALK))
+    path = site.write("known@.service", TALK)
+    *_, journal, text = site.steps(
+        f"submit {path}", "start known@1 known@2", "journal known@1", "cat known@2"
+    )
+    assert "said known@1.service" in journal
+    assert text == TALK
     assert "is a template" in site.fails(2, "start", "known@")
-    site.ok("start", "known@1", "known@2")
-    assert "said known@1.service" in site.ok("journal", "known@1")
-    assert site.ok("cat", "known@2") == TALK
     site.ok("destroy", "known@1", "known@2", "known@")
 
 
 def test_an_instance_is_made_from_a_template_beside_it(site: Site) -> None:
     site.write("beside@.service", TALK)
-    site.ok("start", "./beside@7.service")
-    assert site.unit("beside@7.service")["active"] == "active"
-    assert site.unit("beside@.service") is None
-    site.ok("destroy", "beside@7")
+    _, listed, _ = site.steps("start ./beside@7.service", "-o json list-units", "destroy beside@7")
+    assert _row(listed, "beside@7.service")["active"] == "active"
+    assert _row(listed, "beside@.service") is None
 
 
 def test_another_file_under_a_known_name_needs_replace(site: Site) -> None:
     path = site.write("twice.service")
-    site.ok("start", path)
-    site.ok("submit", path)
-    before = _main_pid(site, "twice")
+    *_, before = site.steps(f"start {path}", f"submit {path}", "-o json status twice")
     site.write("twice.service", SLEEP + "Environment=A=1\n")
-    assert "--replace" in site.fails(1, "submit", path)
-    assert "--replace" in site.fails(1, "start", path)
-    assert site.ok("cat", "twice") == SLEEP
-    site.ok("start", "--replace", path)
-    assert _main_pid(site, "twice") != before
-    site.ok("destroy", "twice")
+    for verb in ("submit", "start"):
+        assert "--replace" in site.fails(1, verb, path)
+    kept, _, after, _ = site.steps(
+        "cat twice", f"start --replace {path}", "-o json status twice", "destroy twice"
+    )
+    assert kept == SLEEP
+    assert json.loads(before)[0]["main_pid"] != json.loads(after)[0]["main_pid"]
 
 
 def test_start_gives_up_with_the_reason(site: Site) -> None:
@@ -97,19 +112,23 @@ def test_start_gives_up_with_the_reason(site: Site) -> None:
     said = site.fails(4, "start", "--timeout", "0.5", "picky")
     assert "not within 0.5 s: picky.service: it is placed nowhere" in said
     assert "disk=tape: 0 of 2 machines" in said
-    assert "disk=tape: 0 of 2 machines" in site.ok("why", "picky")
-    found = site.json("why", "picky")
+    text, document, listed, _ = site.steps(
+        "why picky", "-o json why picky", "-o json list-units", "destroy picky"
+    )
+    assert "disk=tape: 0 of 2 machines" in text
+    found = json.loads(document)
     assert (found["outcome"], found["machine_id"]) == ("pending", None)
     assert [one["feasible"] for one in found["machines"]] == [False, False]
-    assert "disk=tape" in site.unit("picky.service")["reason"]
-    site.ok("destroy", "picky")
+    assert "disk=tape" in _row(listed, "picky.service")["reason"]
 
 
 def test_no_block_returns_when_it_is_asked_for(site: Site) -> None:
     path = site.write("later.service", SLEEP + "[X-Fleet]\nMachineMetadata=disk=none\n")
-    assert site.json("start", "--no-block", path) == [{"unit": "later.service", "result": "asked"}]
-    assert site.unit("later.service")["target"] == "launched"
-    site.ok("destroy", "later")
+    asked, listed, _ = site.steps(
+        f"-o json start --no-block {path}", "-o json list-units", "destroy later"
+    )
+    assert json.loads(asked) == [{"unit": "later.service", "result": "asked"}]
+    assert _row(listed, "later.service")["target"] == "launched"
 
 
 def test_a_unit_that_fails_ends_the_wait_at_once(site: Site) -> None:
@@ -117,10 +136,10 @@ def test_a_unit_that_fails_ends_the_wait_at_once(site: Site) -> None:
     said = site.fails(1, "start", "./broken.service")
     assert "broken.service: it failed on" in said
     assert "exit-code" in said
-    assert site.unit("broken.service")["reason"].startswith("exit-code")
     # It failed before: this start is another one, and its end is waited for.
     assert "it failed on" in site.fails(1, "start", "broken")
-    site.ok("destroy", "broken")
+    listed, _ = site.steps("-o json list-units", "destroy broken")
+    assert _row(listed, "broken.service")["reason"].startswith("exit-code")
 
 
 def test_a_file_that_no_machine_takes_ends_the_wait_at_once(site: Site) -> None:
@@ -132,44 +151,51 @@ def test_a_file_that_no_machine_takes_ends_the_wait_at_once(site: Site) -> None:
 
 
 def test_a_global_unit_has_a_row_on_every_machine(site: Site) -> None:
-    site.ok("start", site.write("all.service", SLEEP + "[X-Fleet]\nGlobal=true\n"))
-    rows = [row for row in site.json("list-units") if row["unit"] == "all.service"]
+    path = site.write("all.service", SLEEP + "[X-Fleet]\nGlobal=true\n")
+    _, listed, _ = site.steps(f"start {path}", "-o json list-units", "destroy all")
+    rows = [row for row in json.loads(listed) if row["unit"] == "all.service"]
     assert sorted(row["machine"] for row in rows) == ["m1", "m2"]
     assert {row["active"] for row in rows} == {"active"}
-    site.ok("destroy", "all")
 
 
 def test_one_wrong_name_among_several_changes_nothing(site: Site) -> None:
     path = site.write("fine.service")
     site.fails(3, "start", path, "unheard-of")
-    assert site.unit("fine.service") is None
-    site.ok("submit", path)
+    before, _ = site.steps("-o json list-units", f"submit {path}")
+    assert _row(before, "fine.service") is None
     site.fails(3, "destroy", "fine", "unheard-of")
-    assert site.unit("fine.service") is not None
     site.ok("destroy", "fine")
 
 
 def test_listings_are_columns_for_people(site: Site) -> None:
-    site.ok("start", site.write("listed.service", SLEEP + "[X-Fleet]\nMachineMetadata=disk=hdd\n"))
-    header, *rows = site.ok("list-units").splitlines()
+    path = site.write("listed.service", SLEEP + "[X-Fleet]\nMachineMetadata=disk=hdd\n")
+    _, units, bare, files, document, _ = site.steps(
+        f"start {path}",
+        "list-units",
+        "list-units --no-legend",
+        "list-unit-files",
+        "-o json list-unit-files",
+        "destroy listed",
+    )
+    header, *rows = units.splitlines()
     assert header.split() == ["UNIT", "MACHINE", "TARGET", "ACTIVE", "SUB", "SINCE", "REASON"]
     (row,) = (row for row in rows if row.startswith("listed.service"))
     assert row.split()[:5] == ["listed.service", "m2", "launched", "active", "running"]
     assert header.index("MACHINE") == row.index("m2")
-    assert not site.ok("list-units", "--no-legend").startswith("UNIT")
+    assert not bare.startswith("UNIT")
 
-    header, *rows = site.ok("list-unit-files").splitlines()
+    header, *rows = files.splitlines()
     assert header.split() == ["UNIT", "HASH", "TARGET"]
     (row,) = (row for row in rows if row.startswith("listed.service"))
     assert row.split()[2] == "launched"
-    (found,) = (r for r in site.json("list-unit-files") if r["unit"] == "listed.service")
+    found = _row(document, "listed.service")
     assert list(found) == ["unit", "hash", "target"]
     assert found["hash"].startswith(row.split()[1])
-    site.ok("destroy", "listed")
 
 
 def test_machines_are_listed(site: Site) -> None:
-    found = site.json("list-machines")
+    document, text = site.steps("-o json list-machines", "list-machines")
+    found = json.loads(document)
     assert [row["name"] for row in found] == ["m1", "m2"]
     assert list(found[0]) == [
         "id", "name", "addresses", "metadata", "state", "units", "last_seen",
@@ -177,42 +203,51 @@ def test_machines_are_listed(site: Site) -> None:
     assert found[0]["id"] == MACHINES["m1"]
     assert found[0]["metadata"] == {"disk": "ssd"}
     assert found[0]["state"] == "ready"
-    header, *rows = site.ok("list-machines").splitlines()
+    header, *rows = text.splitlines()
     assert header.split()[:4] == ["NAME", "ID", "STATE", "UNITS"]
     assert [row.split()[0] for row in rows] == ["m1", "m2"]
 
 
 def test_status_says_how_a_unit_fares_where_it_runs(site: Site) -> None:
-    site.ok("start", site.write("talk.service", "[Unit]\nDescription=It talks\n" + TALK))
-    said = site.ok("status", "talk")
+    path = site.write("talk.service", "[Unit]\nDescription=It talks\n" + TALK)
+    _, said, document, _ = site.steps(
+        f"start {path}", "status talk", "-o json status talk", "destroy talk"
+    )
     assert said.startswith("● talk.service - It talks\n")
     assert "Active: active (exited) on m" in said
     assert "said talk.service" in said
-    (found,) = site.json("status", "talk")
+    (found,) = json.loads(document)
     assert found["unit"] == "talk.service"
     assert found["active"] == "active"
     assert any("said talk.service" in line for line in found["journal"])
-    site.ok("destroy", "talk")
 
 
 def test_the_journal_is_read_by_unit_machine_and_priority(site: Site) -> None:
-    site.ok("start", site.write("log.service", TALK + "[X-Fleet]\nMachineMetadata=disk=ssd\n"))
-    lines = site.ok("journal", "log").splitlines()
+    path = site.write("log.service", TALK + "[X-Fleet]\nMachineMetadata=disk=ssd\n")
+    _, text, last, graver, gravest, everything, document = site.steps(
+        f"start {path}",
+        "journal log",
+        "journal -n 1 log",
+        "journal -p err log",
+        "journal -p 2 log",
+        "journal -n 0 -m m1",
+        "-o json journal log",
+    )
+    lines = text.splitlines()
     (said,) = (line for line in lines if line.endswith(": said log.service"))
     (grave,) = (line for line in lines if line.endswith(": grave"))
     assert " m1 sh[" in said
     assert lines.index(said) < lines.index(grave)
-    assert site.ok("journal", "-n", "1", "log").splitlines() == lines[-1:]
-    assert site.ok("journal", "-p", "err", "log").splitlines() == [grave]
-    assert site.ok("journal", "-p", "3", "log").splitlines() == [grave]
-    assert "said log.service" in site.ok("journal", "-n", "0", "-m", "m1")
-    assert "is not on m2" in site.fails(3, "journal", "-m", "m2", "log")
-    out = site.ok("-o", "json", "journal", "log")
-    entry = json.loads(out.splitlines()[0])
+    assert last.splitlines() == lines[-1:]
+    assert graver.splitlines() == [grave]
+    assert not gravest
+    assert said in everything
+    entry = json.loads(document.splitlines()[0])
     assert list(entry) == [
         "time", "machine", "unit", "priority", "pid", "identifier", "message", "cursor",
     ]  # fmt: skip
     assert (entry["unit"], entry["machine"]) == ("log.service", "m1")
+    assert "is not on m2" in site.fails(3, "journal", "-m", "m2", "log")
     site.ok("destroy", "log")
 
 
