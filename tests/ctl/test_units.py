@@ -194,7 +194,10 @@ def test_listings_are_columns_for_people(site: Site) -> None:
 
 
 def test_machines_are_listed(site: Site) -> None:
-    document, text = site.steps("-o json list-machines", "list-machines")
+    document, same, text = site.steps(
+        "-o json list-machines", "list-machines --output=json", "list-machines -o text"
+    )
+    assert same == document
     found = json.loads(document)
     assert [row["name"] for row in found] == ["m1", "m2"]
     assert list(found[0]) == [

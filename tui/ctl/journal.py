@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 
 import click
 
@@ -25,6 +24,10 @@ PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "deb
 LINES = 10
 #: Between tries to reach a machine again while following; the last one repeats.
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
+
+
+#: An entry and the name of its machine.
+_Entry = tuple[str, JournalEntry]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +101,32 @@ def _machines(cluster: ClusterState, units: Sequence[str], only: str) -> list[Ma
 
 
 async def _print_all(session: Session, machines: Sequence[Machine], query: _Query) -> None:
-    answers = await asyncio.gather(*(_read(session, one, query) for one in machines))
-    entries = sorted(chain.from_iterable(answers), key=lambda one: one[1].realtime_us)
+    """Print what all have, in order of time; those that cannot be reached are named.
+
+    Raises LinkError: none of them can.
+    """
+    answers = await asyncio.gather(
+        *(_read(session, one, query) for one in machines), return_exceptions=True
+    )
+    failures: list[LinkError] = []
+    entries: list[_Entry] = []
+    for machine, answer in zip(machines, answers, strict=True):
+        if isinstance(answer, LinkError):
+            failures.append(answer)
+            say(f"{machine.name}: {answer}")
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            entries.extend(answer)
+    if failures and len(failures) == len(machines):
+        raise failures[0]
+    entries.sort(key=lambda one: one[1].realtime_us)
     for name, entry in entries[-query.lines :] if query.lines else entries:
         _print(session.options, name, entry)
 
 
-async def _read(
-    session: Session, machine: Machine, query: _Query
-) -> list[tuple[str, JournalEntry]]:
-    entries: list[tuple[str, JournalEntry]] = []
+async def _read(session: Session, machine: Machine, query: _Query) -> list[_Entry]:
+    entries: list[_Entry] = []
     async with (
         agent_of(machine, session.address, session.clock) as agent,
         agent.journal(

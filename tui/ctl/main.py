@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -59,13 +60,33 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"c101.tui.ctl.{VERBS[cmd_name][0]}")
         command = getattr(module, cmd_name.replace("-", "_") + "_command")
         assert isinstance(command, click.Command)
-        return command
+        return _with_output(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the table, without importing anything."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+
+OUTPUT = click.Choice(["text", "json"])
+
+
+def _with_output(command: click.Command) -> click.Command:
+    """Have *command* take ``-o`` too: ``list-units -o json`` is ``-o json list-units``."""
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            _with_output(one)
+    elif all(one.name != "output" for one in command.params):
+        command.params.append(
+            click.Option(["-o", "--output"], type=OUTPUT, expose_value=False, callback=_output)
+        )
+    return command
+
+
+def _output(context: click.Context, _: click.Parameter, output: str | None) -> None:
+    if output is not None:
+        context.obj = replace(context.obj, json=output == "json")
 
 
 def _prefix(_: click.Context, __: click.Parameter, prefix: str) -> str:
@@ -78,7 +99,7 @@ def _prefix(_: click.Context, __: click.Parameter, prefix: str) -> str:
 @click.version_option(__version__, prog_name="c101ctl")
 @click.option("--kv", metavar="URL", help="Endpoints of the KV, comma-separated. [env: C101_KV]")
 @click.option("--cluster", metavar="NAME", help="Which cluster is meant. [env: C101_CLUSTER]")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.option("-o", "--output", type=OUTPUT, default="text", show_default=True)
 @click.option(
     "--prefix",
     default="/c101/",

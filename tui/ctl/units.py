@@ -21,6 +21,7 @@ from c101.tui.ctl.output import print_json
 from c101.tui.ctl.session import Options, Session, run
 from c101.tui.ctl.waiting import (
     Missing,
+    Outdated,
     not_active,
     not_gone,
     not_loaded,
@@ -80,24 +81,31 @@ def submit_command(options: Options, *, files: tuple[str, ...], replace: bool) -
         print_json([{"unit": unit.name, "target": unit.target.value} for unit in units])
 
 
-async def _look(registry: Registry, units: Sequence[Wanted], *, replace: bool) -> None:
+async def _look(registry: Registry, units: Sequence[Wanted], *, replace: bool) -> list[str]:
     """See whether each of *units* can be had, without changing anything.
+
+    Returns the names of those whose file would be replaced by another one.
 
     Raises NotFoundError: one is not known, nor its template. ConflictError: another file is known
     under a name, and it is not to be replaced. InvalidNameError: one is a template.
     """
+    changing = []
     for one in units:
         try:
             known = await registry.unit(one.name)
         except NotFoundError:
             if one.text is None:
                 await _look_for_template(registry, one.name)
-        else:
-            if one.text is not None and known.text != one.text and not replace:
-                raise ConflictError(
-                    f"{one.name} is known with another file",
-                    hint=f"--replace changes it; c101ctl cat {one.name} shows what is there",
-                )
+            continue
+        if one.text in {None, known.text}:
+            continue
+        if not replace:
+            raise ConflictError(
+                f"{one.name} is known with another file",
+                hint=f"--replace changes it; c101ctl cat {one.name} shows what is there",
+            )
+        changing.append(one.name)
+    return changing
 
 
 async def _look_for_template(registry: Registry, name: str) -> None:
@@ -165,16 +173,19 @@ def _bring_up(
     found = [wanted(unit) for unit in units]
     names = [one.name for one in found]
     _refuse_templates(names)
+    outdated = Outdated(missing)
 
     async def look(registry: Registry) -> None:
-        await _look(registry, found, replace=replace)
+        changing = await _look(registry, found, replace=replace)
+        if changing:
+            outdated.note(await registry.snapshot(), changing)
         for one in found:
             if one.text is not None:
                 await registry.submit(one.name, one.text, replace=replace)
             else:
                 await registry.instantiate(one.name)
 
-    _each(options, names, ask, missing, done=done, wait=wait, look=look)
+    _each(options, names, ask, outdated.missing, done=done, wait=wait, look=look)
 
 
 def _change(

@@ -24,6 +24,37 @@ class Lack:
 Missing = Callable[[ClusterState, str], Lack | None]
 
 
+class Outdated:
+    """The runs that a new file makes outdated: as long as one of them goes on, it is not done.
+
+    A machine has the new file before it restarts the unit, so the file alone tells nothing.
+    """
+
+    def __init__(self, missing: Missing) -> None:
+        self._missing = missing
+        self._runs: set[tuple[str, str, int | None, float]] = set()
+
+    def note(self, cluster: ClusterState, names: Sequence[str]) -> None:
+        """Remember what runs of *names* before their files are replaced."""
+        self._runs |= {
+            _run_of(state)
+            for name in names
+            for state in cluster.states_of(name)
+            if state.active not in {"inactive", "failed"}
+        }
+
+    def missing(self, cluster: ClusterState, name: str) -> Lack | None:
+        """Say what is missing of a unit, with outdated runs regarded."""
+        lack = self._missing(cluster, name)
+        if lack is None and any(_run_of(state) in self._runs for state in cluster.states_of(name)):
+            return Lack("its run with the file before goes on")
+        return lack
+
+
+def _run_of(state: UnitState) -> tuple[str, str, int | None, float]:
+    return state.unit, state.machine_id, state.main_pid, state.since
+
+
 class UnitFailedError(C101Error):
     """A unit was started and failed, or could not be loaded."""
 
