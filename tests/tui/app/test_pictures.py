@@ -58,8 +58,8 @@ class Picture:
         main.journal.log_view.rate.history(1)
         main.journal.log_view.rate._counts.extend((0, 2, 1, 3, 0, 1, 5, 2, 1, 0, 2, 1, 0))
         main._tick()
-        for view in self.app.screen.query(LineView):
-            view.refresh()
+        for lines in self.app.screen.query(LineView):
+            lines.refresh()
         await pilot.pause()
 
     async def load(self, pilot: Pilot[int]) -> None:
