@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import psutil
 
 from c101.agents.machine.facts import Facts
-from c101.agents.machine.usage import Usage, UsageSampler
-from c101.agents.runtime.unit_manager import JournalChunk, JournalQuery, LoadedUnit, UnitManager
+from c101.agents.machine.usage import UsageSampler
+from c101.agents.runtime.unit_manager import JournalQuery, LoadedUnit, UnitManager
 from c101.core.clock import Clock
 from c101.core.errors import C101Error, NotFoundError
+from c101.core.model.host import JournalBatch, MachineUsage
 from c101.core.proto import agent_pb2 as pb
 from c101.core.rpc.server import ServerStream, StreamHandler, UnaryHandler, unary
 from c101.core.rpc.status import Code, RpcError
@@ -167,7 +168,7 @@ def _microseconds(seconds: float) -> int:
     return int(seconds * 1_000_000)
 
 
-def _usage(usage: Usage) -> bytes:
+def _usage(usage: MachineUsage) -> bytes:
     return pb.Usage(
         at_us=_microseconds(usage.at),
         cpu_percent=usage.cpu_percent,
@@ -214,7 +215,7 @@ def _processes(pids: Iterable[int]) -> list[pb.Process]:
     return found
 
 
-def _batches(chunk: JournalChunk) -> list[bytes]:
+def _batches(chunk: JournalBatch) -> list[bytes]:
     """Return *chunk* as messages; a chunk without entries still says what it knows."""
     starts = range(0, len(chunk.entries), JOURNAL_BATCH_MAX) or [0]
     last = starts[-1]

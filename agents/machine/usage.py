@@ -1,23 +1,9 @@
 """How this host fares: one sample at a time."""
 
-from dataclasses import dataclass
-
 import psutil
 
 from c101.core.clock import Clock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """One sample. ``cpu_percent`` is of all processors, since the sample before."""
-
-    at: float
-    cpu_percent: float
-    memory_used_bytes: int
-    memory_total_bytes: int
-    load1: float
-    disk_used_bytes: int
-    disk_total_bytes: int
+from c101.core.model.host import MachineUsage
 
 
 class UsageSampler:
@@ -28,14 +14,14 @@ class UsageSampler:
         self._path = path
         self._busy, self._all = _cpu_seconds()
 
-    def sample(self) -> Usage:
+    def sample(self) -> MachineUsage:
         """Read the host now."""
         busy, everything = _cpu_seconds()
         spent, passed = busy - self._busy, everything - self._all
         self._busy, self._all = busy, everything
         memory = psutil.virtual_memory()
         disk = psutil.disk_usage(self._path)
-        return Usage(
+        return MachineUsage(
             at=self._clock.time(),
             cpu_percent=max(0.0, min(100.0, 100.0 * spent / passed)) if passed > 0 else 0.0,
             memory_used_bytes=memory.total - memory.available,

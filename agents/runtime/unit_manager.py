@@ -1,11 +1,11 @@
 """The contract of a unit runtime: what an agent may ask of whatever runs its units."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from c101.core.model.journal import JournalEntry
+from c101.core.model.host import JournalBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,20 +43,6 @@ class JournalQuery:
     since_us: int = 0
     lines: int = 0
     follow: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalChunk:
-    """Some entries, oldest first.
-
-    ``gap``: entries were lost between the cursor asked for and these. ``caught_up``: all that was
-    stored when the read
-    began has been given.
-    """
-
-    entries: Sequence[JournalEntry]
-    gap: bool = False
-    caught_up: bool = False
 
 
 class UnitManager(Protocol):
@@ -118,6 +104,6 @@ class UnitManager(Protocol):
 
     def journal(
         self, query: JournalQuery
-    ) -> AbstractAsyncContextManager[AsyncIterator[JournalChunk]]:
+    ) -> AbstractAsyncContextManager[AsyncIterator[JournalBatch]]:
         """Read the journal, and follow it if asked to. Memory is bounded by one chunk a reader."""
         ...

@@ -23,9 +23,10 @@ from c101.agents.runtime.process.launch import connect_keeper, launch_keeper, wa
 from c101.agents.runtime.process.power import kill_unit
 from c101.agents.runtime.process.service_file import compile_service, default_environment
 from c101.agents.runtime.process.unit_directory import UnitDirectory
-from c101.agents.runtime.unit_manager import JournalChunk, JournalQuery, LoadedUnit
+from c101.agents.runtime.unit_manager import JournalQuery, LoadedUnit
 from c101.core.clock import Clock
 from c101.core.errors import C101Error, InvalidNameError, LinkLostError, NotFoundError
+from c101.core.model.host import JournalBatch
 from c101.core.units.name import UnitName
 
 logger = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ class ProcessUnitManager:
 
     def journal(
         self, query: JournalQuery
-    ) -> AbstractAsyncContextManager[AsyncIterator[JournalChunk]]:
+    ) -> AbstractAsyncContextManager[AsyncIterator[JournalBatch]]:
         """Read the journal; see ``UnitManager.journal``."""
         for unit in query.units:
             UnitName.parse(unit)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from c101.agents.runtime.process.journal.merged import MergedJournal
-from c101.agents.runtime.unit_manager import JournalChunk
+from c101.core.model.host import JournalBatch
 
 #: Asks every keeper to call once, as soon as there is an entry after this number.
 Arm = Callable[[int], None]
@@ -29,7 +29,7 @@ class Followers:
     @asynccontextmanager
     async def read(
         self, make: Callable[[], MergedJournal], *, follow: bool
-    ) -> AsyncIterator[AsyncIterator[JournalChunk]]:
+    ) -> AsyncIterator[AsyncIterator[JournalBatch]]:
         """Give the chunks of one reading; leaving the block ends it."""
         journal = await asyncio.to_thread(make)
         event = asyncio.Event()
@@ -44,17 +44,17 @@ class Followers:
 
     async def _chunks(
         self, journal: MergedJournal, event: asyncio.Event, *, follow: bool
-    ) -> AsyncGenerator[JournalChunk, None]:
+    ) -> AsyncGenerator[JournalBatch, None]:
         while entries := await _in_thread(journal.chunk):
-            yield JournalChunk(entries=entries, gap=journal.take_gap())
-        yield JournalChunk(entries=(), gap=journal.take_gap(), caught_up=True)
+            yield JournalBatch(entries=entries, gap=journal.take_gap())
+        yield JournalBatch(entries=(), gap=journal.take_gap(), caught_up=True)
         while follow:
             event.clear()
             # Asked before looking: what is written in between is seen by one or the other.
             self._arm(journal.published() - 1)
             journal.advance()
             while entries := await _in_thread(journal.chunk):
-                yield JournalChunk(entries=entries, gap=journal.take_gap())
+                yield JournalBatch(entries=entries, gap=journal.take_gap())
             await event.wait()
 
 
