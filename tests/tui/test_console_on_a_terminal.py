@@ -66,7 +66,7 @@ def on_terminal(
 
 def test_it_shows_four_panes_and_leaves_the_terminal_as_it_was(argv: list[str]) -> None:
     with on_terminal(argv) as console:
-        for pane in ("UNITS 10", "MACHINES 3", "KEYS 7", "JOURNAL"):
+        for pane in ("UNITS 9", "MACHINES 3", "KEYS 7", "JOURNAL"):
             console.wait_for(pane)
         console.wait_for("GET / 200 3ms")
         assert console.quit_with("ctrl+q") == 0
@@ -100,7 +100,7 @@ def test_it_ends_when_its_input_does(argv: list[str]) -> None:
 
 def test_it_ends_when_its_terminal_is_gone(argv: list[str]) -> None:
     with on_terminal(argv) as console:
-        console.wait_for("UNITS 10")
+        console.wait_for("UNITS 9")
         console.hang_up()
         assert console.process.wait(15) == 0
 
@@ -117,7 +117,7 @@ def test_output_that_nobody_reads_any_more_holds_nothing_up(tmp_path: Path) -> N
 @pytest.mark.parametrize(("columns", "rows"), [(60, 20), (60, 16), (80, 24), (200, 60)])
 def test_it_fits_terminals_of_many_sizes(argv: list[str], columns: int, rows: int) -> None:
     with on_terminal(argv, columns=columns, rows=rows) as console:
-        console.wait_for("UNITS 10")
+        console.wait_for("UNITS 9")
         assert console.quit_with("ctrl+q") == 0
 
 

@@ -8,14 +8,19 @@ from c101.core.model.cluster import ClusterState
 from c101.core.model.machine import Machine
 from c101.core.model.unit import Unit, UnitState
 from c101.core.scheduler.explain import reasons
+from c101.core.units.name import UnitName
 
 
 def unit_rows(cluster: ClusterState) -> list[dict[str, Any]]:
-    """Return a row a unit, of a global unit a row a machine (docs/commands.md has the fields)."""
+    """Return a row a unit, of a global unit a row a machine, of a template none.
+
+    docs/commands.md has the fields.
+    """
     troubles = reasons(cluster)
     return [
         row
         for name in sorted(cluster.units)
+        if not UnitName.parse(name).is_template  # a file to make units of, which runs nowhere
         for row in _rows_of(cluster, cluster.units[name], troubles.get(name))
     ]
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from c101.core.model.cluster import ClusterState
 from c101.core.model.machine import Machine, MachineState
 from c101.core.model.unit import TargetState, Unit, UnitState
+from c101.core.units.name import UnitName
 from c101.tui.store.health import Health
 from c101.tui.store.rows import Delta, RowsModel
 
@@ -137,7 +138,8 @@ class UnitsModel:
 
     def _rows(self, name: str, states: Iterable[UnitState]) -> Iterator[UnitRow]:
         unit = self.cluster.units.get(name)
-        if unit is None:
+        # A template is a file to make units of: it runs nowhere, and wants nothing.
+        if unit is None or UnitName.parse(name).is_template:
             return
         if self.is_global(unit):
             reported = list(states)

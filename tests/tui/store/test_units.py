@@ -158,3 +158,12 @@ def test_sorting_twice_by_a_column_turns_the_list_around() -> None:
     first = list(units.list.view)
     units.list.sort_by("machine")
     assert units.list.view == first[::-1]
+
+
+def test_a_template_is_a_file_and_no_row() -> None:
+    units = model()
+    before = sample.cluster()
+    template = sample.unit("web@.service")
+    units.apply(replace(before, units={**before.units, template.name: template}))
+    assert units.rows_of("web@.service") == ()
+    assert units.rows_of("web@1.service")
