@@ -10,12 +10,14 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from c101.agents.local.spawn import spawn_throw_away
 from c101.core.clock import SystemClock
 from c101.core.model.cluster import ClusterState
 from c101.core.model.machine import MachineState
 from c101.examples import UNITS
 from c101.tui.app import ConsoleApp, Settings
 from c101.tui.feeds import openers
+from c101.tui.main import DEMO_MACHINES
 
 HERE = Path(__file__).parent
 CLOCK = SystemClock()
@@ -31,8 +33,15 @@ def main() -> None:
     asyncio.run(_light())
 
 
+def _demo(theme: str) -> ConsoleApp:
+    cluster = spawn_throw_away("demo", DEMO_MACHINES)
+    return ConsoleApp(openers.demo(cluster), settings=Settings(theme=theme))
+
+
 async def _dark() -> None:
-    app = ConsoleApp(openers.demo(), settings=Settings(theme="c101-dark"))
+    app = ConsoleApp(
+        openers.demo(spawn_throw_away("demo", DEMO_MACHINES)), settings=Settings(theme="c101-dark")
+    )
     async with app.run_test(size=(120, 36)) as pilot:
         await _until(app, _all_run, "the application runs")
         await _visit()
@@ -56,7 +65,9 @@ async def _dark() -> None:
 
 
 async def _light() -> None:
-    app = ConsoleApp(openers.demo(), settings=Settings(theme="c101-light"))
+    app = ConsoleApp(
+        openers.demo(spawn_throw_away("demo", DEMO_MACHINES)), settings=Settings(theme="c101-light")
+    )
     async with app.run_test(size=(120, 36)):
         await _until(app, _all_run, "the application runs")
         await _visit()

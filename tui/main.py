@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from c101.core.errors import C101Error
-from c101.tui.feeds import openers
+from c101.core.errors import C101Error, ConfigError
 
 if TYPE_CHECKING:
     from c101.tui.feeds.access import ClusterAccess
+
+DEMO_MACHINES = 3
 
 
 @click.group(invoke_without_command=True)
@@ -25,6 +26,9 @@ def root(context: click.Context, kv: str | None, cluster: str | None, theme: str
     """
     context.obj = theme
     if context.invoked_subcommand is None:
+        _need_terminal()
+        from c101.tui.feeds import openers  # noqa: PLC0415 - asyncio
+
         context.exit(show(openers.named(kv, cluster), theme))
 
 
@@ -32,14 +36,18 @@ def root(context: click.Context, kv: str | None, cluster: str | None, theme: str
 @click.pass_obj
 def demo(theme: str) -> None:
     """Run a three-machine cluster with an application on it, here, until the console ends."""
-    sys.exit(show(openers.demo(), theme))
+    _need_terminal()
+    from c101.agents.local.spawn import spawn_throw_away  # noqa: PLC0415 - for the demo alone
+
+    # Before all else: on a second processor it comes up while this one loads the screen.
+    started = spawn_throw_away("demo", DEMO_MACHINES)
+    from c101.tui.feeds import openers  # noqa: PLC0415 - asyncio
+
+    sys.exit(show(openers.demo(started), theme))
 
 
 def show(access: "ClusterAccess", theme: str) -> int:
     """Run the console on *access*; return its exit status."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        click.echo("c101-console: needs a terminal (c101ctl is for scripts)", err=True)
-        return 2
     from c101.tui.app import ConsoleApp, Settings  # noqa: PLC0415 - first the flags, then Textual
 
     app = ConsoleApp(access, settings=Settings(theme=f"c101-{theme}"))
@@ -47,6 +55,11 @@ def show(access: "ClusterAccess", theme: str) -> int:
     if app.problem:
         click.echo(f"c101-console: {app.problem}", err=True)
     return status if status is not None else app.return_code or 0
+
+
+def _need_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError("needs a terminal (c101ctl is for scripts)")
 
 
 def main() -> None:

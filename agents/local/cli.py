@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ from c101.agents.local import control
 from c101.agents.local import settings as kept
 from c101.agents.local.layout import Layout
 from c101.agents.local.registration import forget
+from c101.agents.local.spawn import Supervisor, spawn
 from c101.core.clock import Clock, SystemClock
 from c101.core.errors import ConfigError, DeadlineExceededError, LinkError
 
@@ -48,10 +47,20 @@ async def up(
         pass
     clock = clock or SystemClock()
     await asyncio.to_thread(_prepare, layout, machines, kv_port, metadata)
-    supervisor = await asyncio.to_thread(_spawn, layout, end_with_pid)
+    end = () if end_with_pid is None else ("--end-with-pid", str(end_with_pid))
+    supervisor = await asyncio.to_thread(spawn, layout, *end)
+    return await reach(layout, supervisor, "joined", clock)
+
+
+async def reach(layout: Layout, supervisor: Supervisor, stage: str, clock: Clock) -> Document:
+    """Wait until a cluster that was just started has come as far as *stage*.
+
+    That is ``answering``: its KV does; ``joined``: every machine has, too. Raises ConfigError: it
+    does not start; DeadlineExceededError: not in time, and it has been told to end.
+    """
     try:
         async with asyncio.timeout(UP_SECONDS_MAX):
-            return await _joined(layout, supervisor, clock)
+            return await _reach(layout, supervisor, stage, clock)
     except TimeoutError:
         supervisor.terminate()
         raise DeadlineExceededError(
@@ -60,10 +69,10 @@ async def up(
         ) from None
 
 
-async def _joined(layout: Layout, supervisor: "_Spawned", clock: Clock) -> Document:
+async def _reach(layout: Layout, supervisor: Supervisor, stage: str, clock: Clock) -> Document:
     while True:
         try:
-            return await control.ask(layout.control, "joined")
+            return await control.ask(layout.control, stage)
         except LinkError:
             if supervisor.has_ended():
                 raise ConfigError(
@@ -115,7 +124,8 @@ async def down(directory: Path, *, clock: Clock | None = None) -> Document:
 
 
 def _is_alive(pid: int) -> bool:
-    _reap(pid)
+    with suppress(ChildProcessError):  # not of this process, or taken already
+        os.waitpid(pid, os.WNOHANG)  # it would stay a zombie
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -136,50 +146,6 @@ def _prepare(
         raise ConfigError(
             f"{error.filename}: {error.strerror}", hint="--dir names another directory"
         ) from error
-
-
-class _Spawned:
-    """A process that was started and is let go: it outlives this one.
-
-    Not asyncio's: its transport kills the process when it is collected.
-    """
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._ended = False
-
-    def has_ended(self) -> bool:
-        """Say whether it has."""
-        self._ended = self._ended or _reap(self._pid)
-        return self._ended
-
-    def terminate(self) -> None:
-        """Have it end, unless it has."""
-        if not self.has_ended():
-            os.kill(self._pid, signal.SIGTERM)
-
-
-def _reap(pid: int) -> bool:
-    """Take the status of a child of ours that ended, lest it stay a zombie."""
-    with suppress(ChildProcessError):  # of another process, or taken
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    return False
-
-
-def _spawn(layout: Layout, end_with_pid: int | None) -> _Spawned:
-    """Start the supervisor, which makes a session of its own."""
-    argv = [sys.executable, "-P", "-m", "c101.agents.local.supervisor"]
-    argv += ["--dir", str(layout.directory)]
-    if end_with_pid is not None:
-        argv += ["--end-with-pid", str(end_with_pid)]
-    write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    log = os.fspath(layout.log("supervisor"))
-    streams = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, log, write, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-    ]
-    return _Spawned(os.posix_spawn(sys.executable, argv, os.environ, file_actions=streams))
 
 
 def _last_words(layout: Layout) -> str:

@@ -5,44 +5,39 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
-from c101.agents.local.keys import KV_RELAY, ClusterKeys
+from c101.agents.local.keys import KV_RELAY, GatewayFiles, make_keys
 from c101.agents.local.layout import Layout
 from c101.agents.local.process import Process
 from c101.agents.local.settings import LOOPBACK, ClusterSettings, MachineSettings
+from c101.agents.local.stages import Stages
 from c101.agents.runtime.process import power
 from c101.agents.runtime.process.launch import MACHINE_MARK
 from c101.agents.ssh.gateway import Gateway, GatewaySettings
 from c101.core.clock import Clock
 from c101.core.errors import ConfigError, NotFoundError
-from c101.core.etcd.client import Client
 from c101.core.lifeline import ENVIRONMENT_VARIABLE
-from c101.core.model.machine import Machine, MachineRecord
-from c101.core.registry.keyspace import Keyspace
-from c101.core.registry.mirror import Mirror
-from c101.core.registry.registry import Registry
-from c101.core.rpc.dial import UnixDialer
+from c101.core.model.machine import MachineRecord
 
 SSH_USER = "c101"
 #: How long units may take to stop when the cluster is taken down.
 UNITS_STOP_SECONDS = 5.0
 #: A process that ended so often in a row before all had joined will not start at all.
 START_FAILURES_MAX = 4
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.02
 
 
 class LocalCluster:
     """Holds the processes and the KV's gateway. Made and run by the supervisor."""
 
-    def __init__(
-        self, layout: Layout, settings: ClusterSettings, keys: ClusterKeys, clock: Clock
-    ) -> None:
+    def __init__(self, layout: Layout, settings: ClusterSettings, clock: Clock) -> None:
         self.layout = layout
         self.settings = settings
-        self._keys = keys
         self._clock = clock
         environment = _environment(layout)
+        files = GatewayFiles.of(layout, "kv")
         self._kv = Process("kv", self._kv_argv(), environment, layout.log("kv"))
         self._engine = Process("engine", self._engine_argv(), environment, layout.log("engine"))
         self._agents = {
@@ -53,60 +48,47 @@ class LocalCluster:
             LOOPBACK,
             settings.kv_ssh_port,
             GatewaySettings(
-                host_key=keys.kv.host_key,
-                authorized_keys=keys.kv.authorized_keys,
+                host_key=files.host_key,
+                authorized_keys=files.authorized_keys,
                 relays={KV_RELAY: layout.kv_socket},
             ),
             clock,
         )
 
-    async def run(self, joined: asyncio.Event) -> None:
-        """Keep everything running until cancelled; *joined* is set once every machine has.
+    async def run(self, stages: Stages) -> None:
+        """Keep everything running until cancelled, and set each of *stages* when it is reached.
 
         Units are stopped on the way out, and killed where they do not stop in time.
         """
-        await self._gateway.start()
         try:
             async with asyncio.TaskGroup() as group:
-                for process in (self._kv, self._engine, *self._agents.values()):
-                    group.create_task(process.run(self._clock), name=process.name)
-                group.create_task(self._introduce(joined), name="introduce")
-                group.create_task(self._give_up_early(joined), name="give up early")
+                group.create_task(self._start(group, stages), name="start")
+                group.create_task(self._give_up_early(stages), name="give up early")
         finally:
             await self._gateway.close()
             await asyncio.shield(self._end_units())
 
-    async def _introduce(self, joined: asyncio.Event) -> None:
-        """Write the machines' records, and wait until each has joined."""
-        began = self._clock.time()
-        keyspace = Keyspace()
-        async with Client([UnixDialer(str(self.layout.kv_socket))], clock=self._clock) as client:
-            await self._until_answered(client)
-            registry = Registry(client, keyspace, self._clock)
-            for machine in self.settings.machines:
-                await registry.put_machine_record(self._record(machine))
-            mirror = Mirror(client, keyspace, self._clock)
-            async with asyncio.TaskGroup() as group:
-                following = group.create_task(mirror.run(), name="mirror")
-                wanted = {machine.id for machine in self.settings.machines}
-                revision = 0
-                while not wanted <= _joined_since(began, mirror.state.present()):
-                    revision = (await mirror.next_change(revision)).revision
-                following.cancel()
-        joined.set()
+    async def _start(self, group: asyncio.TaskGroup, stages: Stages) -> None:
+        """Start the KV, then what needs it: until it answers they would only be in its way."""
+        self.layout.kv_socket.unlink(missing_ok=True)  # what a killed KV left
+        group.create_task(self._kv.run(self._clock), name=self._kv.name)
+        host_keys = await asyncio.to_thread(make_keys, self.layout, self.settings)
+        await self._gateway.start()
+        introduction = await asyncio.to_thread(_load_introduction)
+        while not self.layout.kv_socket.exists():
+            await self._clock.sleep(_LOOK_SECONDS)
+        records = self._records(host_keys)
+        for process in (*self._agents.values(), self._engine):
+            group.create_task(process.run(self._clock), name=process.name)
+        await introduction.introduce(self.layout, records, stages, self._clock)
 
-    async def _give_up_early(self, joined: asyncio.Event) -> None:
+    async def _give_up_early(self, stages: Stages) -> None:
         """Fail, with its own words, when a process does not even start."""
-        while not joined.is_set():
+        while not stages.joined.is_set():
             for process in (self._kv, self._engine, *self._agents.values()):
                 if process.failures >= START_FAILURES_MAX:
                     raise ConfigError(f"{process.name} does not start: {process.last_words()}")
             await self._clock.sleep(_LOOK_SECONDS)
-
-    async def _until_answered(self, client: Client) -> None:
-        while not self.layout.kv_socket.exists():
-            await self._clock.sleep(_LOOK_SECONDS)
-        await client.status()
 
     def document(self) -> dict[str, Any]:
         """Return what scripts read (docs/commands.md)."""
@@ -173,19 +155,22 @@ class LocalCluster:
     def _machine(self, name: str) -> MachineSettings:
         return next(one for one in self.settings.machines if one.name == name)
 
-    def _record(self, machine: MachineSettings) -> MachineRecord:
+    def _records(self, host_keys: Mapping[str, str]) -> list[MachineRecord]:
         now = self._clock.time()
-        return MachineRecord(
-            id=machine.id,
-            name=machine.name,
-            addresses=(LOOPBACK,),
-            ssh_user=SSH_USER,
-            ssh_port=machine.ssh_port,
-            host_keys=(self._keys.machines[machine.name].line,),
-            metadata=machine.metadata,
-            added=now,
-            last_seen=now,
-        )
+        return [
+            MachineRecord(
+                id=machine.id,
+                name=machine.name,
+                addresses=(LOOPBACK,),
+                ssh_user=SSH_USER,
+                ssh_port=machine.ssh_port,
+                host_keys=(host_keys[machine.name],),
+                metadata=machine.metadata,
+                added=now,
+                last_seen=now,
+            )
+            for machine in self.settings.machines
+        ]
 
     async def _end_units(self) -> None:
         """Have every keeper stop its unit, then kill what is left of the machines."""
@@ -209,7 +194,7 @@ class LocalCluster:
         return _python("c101.core.daemon", "engine", "--kv", kv, "--name", "engine")
 
     def _agent_argv(self, machine: MachineSettings) -> list[str]:
-        files = self._keys.machines[machine.name]
+        files = GatewayFiles.of(self.layout, machine.name)
         options = {
             "--kv": f"unix://{self.layout.kv_socket}",
             "--name": machine.name,
@@ -227,12 +212,11 @@ class LocalCluster:
         return _python("c101.agents.host.main", *words)
 
 
-def _joined_since(began: float, present: Iterable[Machine]) -> set[str]:
-    """Return the machines whose agent started after *began*.
+def _load_introduction() -> ModuleType:
+    # It speaks to the KV: a client, protobuf. The KV itself starts meanwhile.
+    from c101.agents.local import introduction  # noqa: PLC0415
 
-    After a crash the KV still holds what agents said that are gone, until their leases end.
-    """
-    return {one.id for one in present if one.presence is not None and one.presence.since >= began}
+    return introduction
 
 
 def _python(module: str, *arguments: str) -> list[str]:

@@ -1,6 +1,6 @@
 """The supervisor's socket, both ends: one JSON object a line, one answer a question.
 
-Questions: ``{"verb": "status" | "joined" | "kill" | "start" | "down", …}``. Answers:
+Questions: ``{"verb": "status" | "answering" | "joined" | "kill" | "start" | "down", …}``. Answers:
 ``{"document": …}``, or ``{"error": {"code", "message", "hint"}}``.
 """
 

@@ -5,6 +5,7 @@ Each gateway's authorized_keys gives the user's key exactly one relay.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from c101.agents.local.layout import Layout
 from c101.agents.local.settings import LOOPBACK, ClusterSettings
@@ -17,42 +18,41 @@ KV_RELAY = "c101-core --stdio admin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayFiles:
-    """The files of one gateway, and the line of its host key."""
+    """The files of one gateway."""
 
     host_key: Path
     authorized_keys: Path
-    line: str
+
+    @classmethod
+    def of(cls, layout: Layout, name: str) -> Self:
+        """Return where those of machine *name*, or of ``kv``, are."""
+        return cls(
+            host_key=layout.ssh / f"{name}_host_ed25519_key",
+            authorized_keys=layout.ssh / f"{name}_authorized_keys",
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterKeys:
-    """Every gateway's files: the KV's, and the machines' by name."""
+def make_keys(layout: Layout, settings: ClusterSettings) -> dict[str, str]:
+    """Make what is missing, write the files anew; return host keys by machine, or ``kv``.
 
-    kv: GatewayFiles
-    machines: dict[str, GatewayFiles]
-
-
-def make_keys(layout: Layout, settings: ClusterSettings) -> ClusterKeys:
-    """Make what is missing and write the files anew. Raises ConfigError: it cannot be written."""
+    Raises ConfigError: something cannot be written.
+    """
     user = ensure_key(layout.identity).line
-    kv = _gateway(layout, "kv", KV_RELAY, user)
-    machines = {
-        one.name: _gateway(layout, one.name, AGENT_RELAY, user) for one in settings.machines
-    }
-    ports = {settings.kv_ssh_port: kv} | {
-        one.ssh_port: machines[one.name] for one in settings.machines
-    }
-    lines = [f"[{LOOPBACK}]:{port} {files.line}" for port, files in ports.items()]
-    _write(layout.known_hosts, "\n".join(lines) + "\n")
-    return ClusterKeys(kv=kv, machines=machines)
+    lines = {"kv": _gateway(layout, "kv", KV_RELAY, user)}
+    ports = {"kv": settings.kv_ssh_port}
+    for machine in settings.machines:
+        lines[machine.name] = _gateway(layout, machine.name, AGENT_RELAY, user)
+        ports[machine.name] = machine.ssh_port
+    known = [f"[{LOOPBACK}]:{port} {lines[name]}\n" for name, port in ports.items()]
+    _write(layout.known_hosts, "".join(known))
+    return lines
 
 
-def _gateway(layout: Layout, name: str, relay: str, user: str) -> GatewayFiles:
-    host_key = layout.ssh / f"{name}_host_ed25519_key"
-    authorized_keys = layout.ssh / f"{name}_authorized_keys"
-    line = ensure_key(host_key).line
-    _write(authorized_keys, f'restrict,command="{relay}" {user}\n')
-    return GatewayFiles(host_key=host_key, authorized_keys=authorized_keys, line=line)
+def _gateway(layout: Layout, name: str, relay: str, user: str) -> str:
+    files = GatewayFiles.of(layout, name)
+    line = ensure_key(files.host_key).line
+    _write(files.authorized_keys, f'restrict,command="{relay}" {user}\n')
+    return line
 
 
 def _write(path: Path, text: str) -> None:

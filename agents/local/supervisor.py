@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,9 +20,10 @@ from typing import Any
 from c101.agents.local import control
 from c101.agents.local import settings as kept
 from c101.agents.local.cluster import LocalCluster
-from c101.agents.local.keys import make_keys
 from c101.agents.local.layout import Layout
 from c101.agents.local.registration import forget, register
+from c101.agents.local.settings import ClusterSettings
+from c101.agents.local.stages import Stages
 from c101.core import log
 from c101.core.clock import SystemClock
 from c101.core.errors import C101Error, ConfigError
@@ -34,7 +36,7 @@ class Supervisor:
 
     def __init__(self, cluster: LocalCluster, began: float) -> None:
         self._cluster = cluster
-        self._joined = asyncio.Event()
+        self._stages = Stages()
         self._stop = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._began = began
@@ -47,7 +49,7 @@ class Supervisor:
         """Run the cluster until ``stop``, a signal, or ``down``."""
         layout = self._cluster.layout
         lifeline = await _hold_lifeline(layout.lifeline)
-        self._running = asyncio.create_task(self._cluster.run(self._joined), name="cluster")
+        self._running = asyncio.create_task(self._cluster.run(self._stages), name="cluster")
         server = await control.serve(layout.control, self._answer)
         try:
             stopping = asyncio.create_task(self._stop.wait(), name="stop")
@@ -64,8 +66,10 @@ class Supervisor:
 
     async def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         match question.get("verb"):
+            case "answering":
+                await self._stages.answering.wait()
             case "joined":
-                await self._joined.wait()
+                await self._stages.joined.wait()
                 register(self._cluster.document(), environ=os.environ, now=self._began)
             case "kill":
                 what, agent_only = str(question["what"]), bool(question.get("agent_only"))
@@ -112,13 +116,9 @@ def _sole_owner(layout: Layout) -> Iterator[None]:
         os.close(descriptor)
 
 
-async def _run(layout: Layout, end_with_pid: int | None) -> None:
+async def _run(layout: Layout, settings: ClusterSettings, end_with_pid: int | None) -> None:
     clock = SystemClock()
-    settings = kept.load(layout.settings)
-    if settings is None:
-        raise ConfigError(f"{layout.settings} is missing")
-    keys = await asyncio.to_thread(make_keys, layout, settings)
-    supervisor = Supervisor(LocalCluster(layout, settings, keys, clock), clock.time())
+    supervisor = Supervisor(LocalCluster(layout, settings, clock), clock.time())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
@@ -126,6 +126,18 @@ async def _run(layout: Layout, end_with_pid: int | None) -> None:
         if end_with_pid is not None:
             _end_with(end_with_pid, supervisor, stack)
         await supervisor.run()
+
+
+def _settings(layout: Layout, machines: int | None) -> ClusterSettings:
+    """Return what was chosen for the cluster; with *machines* it is chosen now."""
+    if machines is not None:
+        chosen = kept.settle(kept.load(layout.settings), machines=machines, kv_port=None)
+        kept.store(layout.settings, chosen)
+        return chosen
+    settings = kept.load(layout.settings)
+    if settings is None:
+        raise ConfigError(f"{layout.settings} is missing")
+    return settings
 
 
 def _end_with(pid: int, supervisor: Supervisor, stack: contextlib.ExitStack) -> None:
@@ -146,6 +158,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="c101 local supervisor")
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--end-with-pid", type=int)
+    parser.add_argument("--machines", type=int, help="make it now, of so many")
+    parser.add_argument("--remove", type=Path, metavar="DIR", help="at the end, with all in it")
     options = parser.parse_args()
     with contextlib.suppress(PermissionError):
         os.setsid()  # outlives the terminal; refused where it leads a session already
@@ -153,11 +167,15 @@ def main() -> None:
     layout = Layout(options.dir)
     try:
         with _sole_owner(layout):
-            asyncio.run(_run(layout, options.end_with_pid))
+            settings = _settings(layout, options.machines)
+            asyncio.run(_run(layout, settings, options.end_with_pid))
     except* C101Error as errors:
         for error in errors.exceptions:
             logger.error("the cluster cannot run", extra={"reason": str(error)})  # noqa: TRY400
         sys.exit(1)
+    finally:
+        if options.remove is not None:
+            shutil.rmtree(options.remove, ignore_errors=True)
 
 
 if __name__ == "__main__":

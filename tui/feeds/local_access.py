@@ -6,10 +6,7 @@ Importing this loads what ``ssh_access`` loads: do it after the first paint, in 
 import asyncio
 import contextlib
 import logging
-import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import msgspec
 
 from c101 import examples
 from c101.agents.local import cli
+from c101.agents.local.spawn import ThrowAway
 from c101.core.clock import Clock
 from c101.core.config import ClusterAddress, LocalCluster
 from c101.core.errors import C101Error, ConfigError, LinkError
@@ -28,8 +26,6 @@ from c101.tui.feeds.ssh_access import SshAccess
 from c101.tui.feeds.ssh_verbs import Power
 
 logger = logging.getLogger(__name__)
-
-DEMO_MACHINES = 3
 
 #: The demo's ports are moved by these until all of them are free.
 PORT_SHIFTS = range(0, 10_000, 1_000)
@@ -48,11 +44,12 @@ async def reach(address: ClusterAddress, clock: Clock, say: Say) -> SshAccess:
     return await run_here(Path(local.dir), max(1, len(local.machines)), clock)
 
 
-async def run_here(
-    directory: Path, machines: int, clock: Clock, *, end_with_pid: int | None = None
-) -> SshAccess:
+async def run_here(directory: Path, machines: int, clock: Clock) -> SshAccess:
     """Start a cluster of this computer, unless it runs, and return the way to it."""
-    document = await cli.up(directory, machines=machines, end_with_pid=end_with_pid, clock=clock)
+    return _way(await cli.up(directory, machines=machines, clock=clock), clock)
+
+
+def _way(document: Mapping[str, Any], clock: Clock) -> SshAccess:
     try:
         local = msgspec.convert(document, LocalCluster)
     except msgspec.MsgspecError as exc:
@@ -60,10 +57,11 @@ async def run_here(
     address = ClusterAddress(
         name=str(document["name"]), kv=local.kv.unix, ssh=local.ssh, local=local
     )
-    return SshAccess(address, clock, power=_power(directory, document))
+    return SshAccess(address, clock, power=_power(document))
 
 
-def _power(directory: Path, document: Mapping[str, Any]) -> Power:
+def _power(document: Mapping[str, Any]) -> Power:
+    directory = Path(str(document["dir"]))
     names = {str(one["id"]): str(one["name"]) for one in document["machines"]}
 
     async def power(machine_id: str, on: bool) -> None:  # noqa: FBT001 - the switch itself
@@ -74,58 +72,62 @@ def _power(directory: Path, document: Mapping[str, Any]) -> Power:
 
 
 class Demo:
-    """A cluster made for this console, with the example application on it; it ends with both."""
+    """The cluster made for this console, with the example application on it; ends with both."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, cluster: ThrowAway, clock: Clock) -> None:
+        self._cluster = cluster
         self._clock = clock
-        self._directory: Path | None = None
         self._launching: asyncio.Task[None] | None = None
 
     async def start(self, say: Say) -> SshAccess:
-        """Make the cluster; the application is launched while it is being looked at."""
+        """Reach it as soon as its KV answers.
+
+        While it is being looked at its machines join, and the application is launched.
+        """
         say("starting a cluster of three machines…")
-        parent = await asyncio.to_thread(tempfile.mkdtemp, prefix="c101-")
-        self._directory = Path(parent) / "demo"
-        access = await run_here(
-            self._directory, DEMO_MACHINES, self._clock, end_with_pid=os.getpid()
-        )
+        layout, supervisor = self._cluster.layout, self._cluster.supervisor
+        document = await cli.reach(layout, supervisor, "answering", self._clock)
+        access = _way(document, self._clock)
         shift = await asyncio.to_thread(_free_shift)
         access.application = "three-tier"
         access.address = f"http://127.0.0.1:{examples.LB_PORT + shift}"
-        self._launching = asyncio.create_task(_launch(access, shift), name="launch")
+        self._launching = asyncio.create_task(self._launch(access, shift), name="launch")
         return access
+
+    async def _launch(self, access: SshAccess, shift: int) -> None:
+        """Launch the application once every machine is there, so that it is spread over them.
+
+        What fails is in the log, and seen in the panes.
+        """
+        layout, supervisor = self._cluster.layout, self._cluster.supervisor
+        try:
+            await _submit(access.registry, shift)
+            await cli.reach(layout, supervisor, "joined", self._clock)
+            async with asyncio.TaskGroup() as group:
+                for name in examples.UNITS:
+                    group.create_task(access.registry.set_target(name, TargetState.LAUNCHED))
+        except* C101Error as failed:
+            for exc in failed.exceptions:
+                logger.warning("application not launched", extra={"reason": str(exc)})
 
     async def end(self) -> None:
         """End the cluster, and leave nothing of it."""
         if self._launching is not None:
             self._launching.cancel()
             await asyncio.wait({self._launching})
-        if self._directory is None:
-            return
         with contextlib.suppress(LinkError):  # it has ended already
-            await cli.down(self._directory, clock=self._clock)
-        await asyncio.to_thread(shutil.rmtree, self._directory.parent, ignore_errors=True)
+            await cli.down(self._cluster.layout.directory, clock=self._clock)
+        await self._cluster.end(self._clock)
 
 
-async def _launch(access: SshAccess, shift: int) -> None:
-    """Submit the application and launch it. What fails is in the log, and seen in the panes."""
-    registry = access.registry
-    try:
-        async with asyncio.TaskGroup() as group:
-            for name, text in examples.unit_files(port_shift=shift).items():
-                if name in examples.UNITS or "@." in name:
-                    group.create_task(registry.submit(name, text, replace=True))
-        async with asyncio.TaskGroup() as group:
-            for name in examples.UNITS:
-                group.create_task(_start(registry, name))
-    except* C101Error as failed:
-        for exc in failed.exceptions:
-            logger.warning("application not launched", extra={"reason": str(exc)})
-
-
-async def _start(registry: Registry, name: str) -> None:
-    await registry.instantiate(name)
-    await registry.set_target(name, TargetState.LAUNCHED)
+async def _submit(registry: Registry, shift: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for name, text in examples.unit_files(port_shift=shift).items():
+            if name in examples.UNITS or "@." in name:
+                group.create_task(registry.submit(name, text, replace=True))
+    async with asyncio.TaskGroup() as group:
+        for name in examples.UNITS:
+            group.create_task(registry.instantiate(name))
 
 
 def _free_shift() -> int:

@@ -6,6 +6,7 @@ import os
 from types import ModuleType
 from typing import Protocol
 
+from c101.agents.local.spawn import ThrowAway
 from c101.core.clock import SystemClock
 from c101.core.config import clusters_dir, config_path, local_clusters, resolve
 from c101.tui.feeds.access import ClusterAccess, Say
@@ -43,19 +44,20 @@ class _Demo(Protocol):
     async def end(self) -> None: ...
 
 
-def demo() -> DeferredAccess:
-    """Return a cluster of three machines with the example application; it ends with the console."""
+def demo(cluster: ThrowAway) -> DeferredAccess:
+    """Return a cluster that was started for this, with the example application on it."""
     running: list[_Demo] = []
 
     async def make(say: Say) -> ClusterAccess:
         module = await _load(say)
-        demo: _Demo = module.Demo(SystemClock())
+        demo: _Demo = module.Demo(cluster, SystemClock())
         running.append(demo)
         return await demo.start(say)
 
     async def end() -> None:
         for demo in running:
             await demo.end()
+        await cluster.end(SystemClock())  # where it was left before it was reached
 
     return DeferredAccess(make, name="demo", application="three-tier", end=end)
 
