@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from c101.agents.ssh.known_hosts import SSH_PORT, check_host, check_user
+from c101.agents.ssh.loading import load
 from c101.core.clock import Clock
 from c101.core.errors import C101Error, ConfigError, LinkError
 from c101.core.model.host import LinkPhase, LinkState
@@ -195,6 +196,4 @@ def user_known_hosts() -> list[Path]:
 
 def _load() -> ModuleType:
     # asyncssh: see the head of this module.
-    from c101.agents.ssh import connection  # noqa: PLC0415
-
-    return connection
+    return load("c101.agents.ssh.connection")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c101.agents.ssh.keys import ensure_key
+from c101.agents.ssh.loading import load
 from c101.agents.ssh.public_key import PublicKey
 from c101.core.clock import Clock
 from c101.core.errors import ConfigError
@@ -150,9 +151,8 @@ class Gateway:
 
 def _load_server() -> "type[GatewayServer]":
     # asyncssh: see the head of this module.
-    from c101.agents.ssh.gateway_server import GatewayServer  # noqa: PLC0415
-
-    return GatewayServer
+    found: type[GatewayServer] = load("c101.agents.ssh.gateway_server").GatewayServer
+    return found
 
 
 def _bind(host: str, port: int) -> socket.socket:
