@@ -36,6 +36,8 @@ from c101.tui.store.pane_status import Freshness
 
 TOO_SMALL = "c101 needs 60 by 16 cells, and has {columns} by {rows}"
 
+_CLASSES = frozenset({"-single", *(f"-{mode.value}" for mode in Mode)})
+
 
 class MainScreen(Screen[None]):
     """Turns keys into actions, and actions into what the panes and the cluster do."""
@@ -79,6 +81,8 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out header, panes and footer."""
+        # Before there are styles to work out: each change of a class works all of them out anew.
+        self._arrange(update=False)
         yield self.header
         with Container(id="panes"):
             yield self.units
@@ -93,7 +97,8 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         """Focus the units, and let the clock tick."""
         self.command_line.display = False
-        self._arrange()
+        for pane in self.panes.values():
+            pane.refresh_title()
         self.units.focus_body()
         self._refresh_header()
         self._refresh_footer()
@@ -105,7 +110,9 @@ class MainScreen(Screen[None]):
         """Arrange the panes anew."""
         self._arrange(event.size.width, event.size.height)
 
-    def _arrange(self, columns: int | None = None, rows: int | None = None) -> None:
+    def _arrange(
+        self, columns: int | None = None, rows: int | None = None, *, update: bool = True
+    ) -> None:
         size = self.app.size
         columns, rows = columns or size.width, rows or size.height
         plan = arrange(columns, rows, self.wish)
@@ -113,13 +120,19 @@ class MainScreen(Screen[None]):
         if plan == self.arrangement:
             return
         self.arrangement = plan
-        for mode in Mode:
-            self.set_class(plan.mode is mode, f"-{mode.value}")
-        self.set_class(len(plan.shown) + plan.detail == 1, "-single")
+        classes = {f"-{plan.mode.value}"}
+        if len(plan.shown) + plan.detail == 1:
+            classes.add("-single")
+        if classes != self.classes & _CLASSES:
+            self.remove_class(*_CLASSES, update=False)
+            self.add_class(*classes, update=False)
+            if update:
+                self.update_node_styles()
         for name, pane in self.panes.items():
             pane.display = name in plan.shown or name in plan.summaries
-            pane.set_class(name in plan.summaries, "-summary")
-            pane.refresh_title()
+            pane.set_class(name in plan.summaries, "-summary", update=update)
+            if update:
+                pane.refresh_title()
         self.detail.display = plan.detail
 
     def see(self, wish: Wish) -> None:
