@@ -12,13 +12,11 @@ from typing import Any
 
 import psutil
 
-BIN = Path(sys.executable).parent
-HELLO = """[Unit]
-Description=Hello World
+from c101.examples import unit_files
 
-[Service]
-ExecStart=/bin/sh -c "while true; do echo Hello, world; sleep 0.2; done"
-"""
+BIN = Path(sys.executable).parent
+#: A stranger's unit: fleet's first example, a shell loop that prints.
+HELLO = unit_files()["hello.service"]
 
 
 @dataclass(frozen=True)
