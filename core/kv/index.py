@@ -23,6 +23,9 @@ class Index:
     def __init__(self, fetch_records: FetchRecords) -> None:
         self._fetch_records = fetch_records
         self.revision = FIRST_REVISION
+        #: whether changes after ``revision`` are being applied, over several turns of the loop:
+        #: a read then looks at every key as it was before them
+        self.merging = False
         self.states: dict[bytes, State] = {}
         self.histories: dict[bytes, History] = {}
         self.living = KeyTree()

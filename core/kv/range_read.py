@@ -16,6 +16,7 @@ from itertools import chain, islice
 from c101.core.clock import Clock
 from c101.core.kv import refusal
 from c101.core.kv.index import Index
+from c101.core.kv.pieces import Pieces
 from c101.core.kv.record import (
     CHANGE,
     CREATE,
@@ -32,9 +33,10 @@ from c101.core.kv.stepper import Steps
 from c101.core.kv.tree import Interval, interval
 from c101.core.proto import rpc_pb2
 
-#: Keys looked at between two looks at the clock: current states, and states read from the log.
-KEYS_PER_CHUNK = 1_024
-PAST_KEYS_PER_CHUNK = 128
+#: Keys looked at between two looks at the clock: current states, and states that cost some
+#: microseconds each, because they are read from the log, decoded or compared.
+KEYS_PER_CHUNK = 256
+COSTLY_KEYS_PER_CHUNK = 64
 #: A step ends when this time is over.
 STEP_SECONDS = 0.003
 
@@ -98,21 +100,24 @@ class RangeReader:
         return self._read(request, span, snapshot)
 
     def _is_current(self, snapshot: Snapshot) -> bool:
-        return snapshot.limit == bound(self._index.revision)
+        # While changes are merged what is current is neither this revision nor the next.
+        return not self._index.merging and snapshot.limit == bound(self._index.revision)
 
     # ---- count_only ----
 
     def _count(self, span: Interval, snapshot: Snapshot) -> Steps:
         if self._is_current(snapshot):
-            return _tail(self._index.living.count(span), more=False)
+            return [_tail(self._index.living.count(span), more=False)]
         count = 0
         rest: Interval | None = span
+        deadline = self._clock.monotonic() + STEP_SECONDS
         while rest is not None:
             keys, rest = self._index.keys_ever(rest, KEYS_PER_CHUNK)
             count += sum(self._index.existed_before(key, snapshot.limit) for key in keys)
-            if rest is not None:
+            if rest is not None and self._clock.monotonic() > deadline:
                 yield
-        return _tail(count, more=False)
+                deadline = self._clock.monotonic() + STEP_SECONDS
+        return [_tail(count, more=False)]
 
     # ---- keys and values ----
 
@@ -126,22 +131,25 @@ class RangeReader:
             fetched.take(states)
             if fetched.full and known is not None:
                 break
-        pieces: list[bytes] = []
-        encode = without_value if request.keys_only else None
-        yield from self._encode(iter(fetched.chosen()), encode, pieces)
-        pieces.append(_tail(fetched.seen if known is None else known, more=fetched.more))
-        return b"".join(pieces)
+        pieces = Pieces()
+        yield from self._encode(fetched, pieces, keys_only=request.keys_only)
+        pieces.add(_tail(fetched.seen if known is None else known, more=fetched.more))
+        return pieces.take()
 
     def _encode(
-        self,
-        chosen: Iterator[State],
-        encode: Callable[[State], bytes] | None,
-        pieces: list[bytes],
+        self, fetched: "_Fetched", pieces: Pieces, *, keys_only: bool
     ) -> Generator[None, None, None]:
+        chosen = iter(fetched.chosen())
+        chunk = COSTLY_KEYS_PER_CHUNK if keys_only or fetched.sorted else KEYS_PER_CHUNK
+        if fetched.seen > chunk:
+            # Fetching them has taken what one step may.
+            yield
         deadline = self._clock.monotonic() + STEP_SECONDS
-        chunk = KEYS_PER_CHUNK if encode is None else PAST_KEYS_PER_CHUNK
         while some := list(islice(chosen, chunk)):
-            pieces += [state[FIELD] for state in some] if encode is None else map(encode, some)
+            if keys_only:
+                pieces.extend([without_value(state) for state in some])
+            else:
+                pieces.extend([state[FIELD] for state in some])
             if len(some) < chunk:
                 return
             if self._clock.monotonic() > deadline:
@@ -172,7 +180,7 @@ class RangeReader:
         return [states[key] for key in keys], rest
 
     def _past(self, span: Interval, snapshot: Snapshot) -> tuple[list[State], Interval | None]:
-        keys, rest = self._index.keys_ever(span, PAST_KEYS_PER_CHUNK)
+        keys, rest = self._index.keys_ever(span, COSTLY_KEYS_PER_CHUNK)
         return self._index.states_before(keys, snapshot.limit), rest
 
 
@@ -198,6 +206,11 @@ class _Fetched:
     def full(self) -> bool:
         """Whether another state would change nothing but the count."""
         return bool(self.size_max) and self._size >= self.size_max
+
+    @property
+    def sorted(self) -> bool:
+        """Whether the order is another than that of the keys."""
+        return self._sort_key is not None
 
     @property
     def more(self) -> bool:

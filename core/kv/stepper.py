@@ -8,16 +8,17 @@ from c101.core.kv import refusal
 from c101.core.kv.refusal import refuse
 from c101.core.rpc.status import RpcError
 
-Steps = Generator[None, None, bytes]
+#: Yields where others may have a turn; returns the pieces of the body of an answer.
+Steps = Generator[None, None, list[bytes]]
 #: Called with the result, or with the error that ended it.
-Finished = Callable[[bytes | RpcError], None]
+Finished = Callable[[list[bytes] | RpcError], None]
 
 #: Long reads going on at once; one more is refused.
 RUNNING_MAX = 1_000
 
 
 class Stepper:
-    """Runs generators that yield where they can be interrupted, and return bytes."""
+    """Runs generators that yield where they can be interrupted, and return pieces."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -12,14 +12,16 @@ nobody knows what reached the disk.
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterator
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
+from c101.core.kv.gate import WriteGate
 from c101.core.kv.index import Index
 from c101.core.kv.lessor import Lessor
 from c101.core.kv.record import Change, State, make_state
 from c101.core.kv.refusal import Refusal, refuse
-from c101.core.kv.revision import CHANGES_PER_REVISION_MAX, SHIFT, TOMBSTONE
+from c101.core.kv.revision import SHIFT, TOMBSTONE
 from c101.core.kv.storage import Storage
 from c101.core.kv.tree import Interval, contains
 from c101.core.kv.watch import WatchHub
@@ -30,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 #: Writes waiting for their commit; the next one is refused as etcd does when it is this far behind.
 PENDING_ANSWERS_MAX = 50_000
+#: Changes merged, and answers sent, before other work gets a turn.
+CHANGES_PER_STEP = 400
+ANSWERS_PER_STEP = 400
 
 
 class Durable:
@@ -62,7 +67,11 @@ class Store:
         self.watches = WatchHub(self.index, storage, self.compact_revision)
         self.staged: dict[bytes, State | None] = {}
         self._batch = Batch()
+        self.gate = WriteGate(self._loop, self._submit_soon)
         self._writing: Batch | None = None
+        self._merging: Iterator[None] | None = None
+        self._next_to_merge: Batch | None = None
+        self._after_merge: list[Callable[[], None]] = []
         self._scheduled = False
         self._refusal: Refusal | None = None
         self._idle: asyncio.Future[None] | None = None
@@ -116,14 +125,6 @@ class Store:
         found.update(key for key, state in touched.items() if state is not None)
         return sorted(found)
 
-    def leased_keys(self, lease_id: int) -> list[bytes]:
-        """Return the keys attached to a lease with everything staged applied, in order."""
-        keys = {key for key in self.lessor.attached(lease_id) if key not in self.staged}
-        keys.update(
-            key for key, state in self.staged.items() if state is not None and state[4] == lease_id
-        )
-        return sorted(keys)
-
     # ---- staging ----
 
     def stage_put(self, change: int, key: bytes, value: bytes, lease: int) -> None:
@@ -145,8 +146,6 @@ class Store:
 
     def stage_deletes(self, keys: list[bytes], revision: int, sub: int) -> None:
         """Stage the deletion of *keys* as changes *sub* and following of *revision*."""
-        if sub + len(keys) > CHANGES_PER_REVISION_MAX:
-            raise refuse(refusal.REQUEST_TOO_LARGE)
         change = revision << SHIFT | sub << 1 | TOMBSTONE
         for key in keys:
             self.stage_delete(change, key)
@@ -171,6 +170,10 @@ class Store:
         """Send *message* once everything staged so far is durable."""
         self._batch.answers.append((answer, message))
         if self._writing is None and not self._scheduled:
+            self._submit_soon()
+
+    def _submit_soon(self) -> None:
+        if not self._scheduled:
             # Not now: whatever else this turn of the loop reads joins the same commit.
             self._scheduled = True
             self._loop.call_soon(self._submit)
@@ -184,7 +187,27 @@ class Store:
     @property
     def settled(self) -> bool:
         """Whether nothing is staged or being written: what writes see is what is committed."""
-        return self._writing is None and self._batch.empty
+        return (
+            self._writing is None
+            and self._merging is None
+            and self._batch.empty
+            and not self.gate.staging
+        )
+
+    @property
+    def merging(self) -> bool:
+        """Whether a commit is on its way to those who read, wait or watch.
+
+        It may be visible already and not told to every watch.
+        """
+        return self._merging is not None
+
+    def after_merge(self, then: Callable[[], None]) -> None:
+        """Call *then* as soon as nothing is being merged: now, or some turns of the loop later."""
+        if self._merging is None:
+            then()
+        else:
+            self._after_merge.append(then)
 
     async def defragment(self) -> None:
         """Give free pages back to the disk. Writes wait meanwhile; reads go on.
@@ -199,7 +222,7 @@ class Store:
     def _submit(self) -> None:
         self._scheduled = False
         batch = self._batch
-        if self._writing is not None or batch.empty:
+        if self._writing is not None or batch.empty or self.gate.staging:
             return
         batch.revision = self.staged_revision
         self._writing = batch
@@ -207,40 +230,85 @@ class Store:
         self._writer.submit(batch)
 
     def _done(self, batch: Batch) -> None:
+        if self._merging is None:
+            self._complete(batch)
+        else:
+            # One commit waits while another is merged, none is written after it.
+            self._next_to_merge = batch
+
+    def _complete(self, batch: Batch) -> None:
         self._writing = None
         if batch.failure is not None:
             self._failed(batch, batch.failure)
         else:
             self._submit()
-            self._merge(batch)
+            self._merging = self._merge(batch)
+            self._merge_on()
         if self._idle is not None and not self._idle.done() and self.settled:
             self._idle.set_result(None)
 
-    def _merge(self, batch: Batch) -> None:
-        """Make *batch* visible, then tell those who wait and those who watch."""
-        index, staged, lessor = self.index, self.staged, self.lessor
+    def _merge_on(self) -> None:
+        merging = self._merging
+        assert merging is not None
+        for _ in merging:
+            self._loop.call_soon(self._merge_on)
+            return
+        self._merging = None
+        waiting, self._after_merge = self._after_merge, []
+        for then in waiting:
+            then()
+        batch, self._next_to_merge = self._next_to_merge, None
+        if batch is not None:
+            self._complete(batch)
+        elif self._idle is not None and not self._idle.done() and self.settled:
+            self._idle.set_result(None)
+
+    def _merge(self, batch: Batch) -> Iterator[None]:
+        """Make *batch* visible at once, then tell those who wait and those who watch.
+
+        Yields where others may have a turn. Until the revision is raised reads see what was before
+        it; writes see the same all the time: a change leaves what is staged as it is applied.
+        """
+        changes = batch.changes
+        self.index.merging = len(changes) > CHANGES_PER_STEP
+        watched: list[tuple[Change, State | None]] = []
+        # Over several turns somebody may begin to watch; in one nobody can.
+        watching = self.index.merging or self.watches.watching
+        for first in range(0, len(changes), CHANGES_PER_STEP):
+            if first:
+                yield
+            some = changes[first : first + CHANGES_PER_STEP]
+            previous = self._apply(some)
+            if watching:
+                watched += zip(some, previous, strict=True)
+        for lease in batch.leases:
+            self.lessor.merge(lease)
         compaction = batch.meta.get("scheduled_compaction")
         if compaction is not None:
             self.compact_revision = self.watches.compact_revision = compaction
-        watched: list[tuple[Change, State | None]] = []
-        watching = self.watches.watching
+        self.index.merging = False
+        self.index.revision = batch.revision
+        for number, (answer, message) in enumerate(batch.answers, 1):
+            answer.reply(message)
+            if not number % ANSWERS_PER_STEP:
+                yield
+        if watched:
+            yield from self.watches.deliver(watched)
+
+    def _apply(self, changes: list[Change]) -> list[State | None]:
+        """Apply *changes* to what is committed; return what each one replaced."""
+        index, staged, lessor = self.index, self.staged, self.lessor
+        replaced: list[State | None] = []
         missing = self
-        for change in batch.changes:
+        for change in changes:
             key, state, _ = change
             previous = index.apply(change)
             if staged.get(key, missing) is state:
                 del staged[key]
             if (state is not None and state[4]) or (previous is not None and previous[4]):
                 lessor.moved(key, previous, state)
-            if watching:
-                watched.append((change, previous))
-        for lease in batch.leases:
-            lessor.merge(lease)
-        index.revision = batch.revision
-        for answer, message in batch.answers:
-            answer.reply(message)
-        if watched:
-            self.watches.notify(watched)
+            replaced.append(previous)
+        return replaced
 
     def _failed(self, batch: Batch, why: Refusal) -> None:
         logger.error("commit failed", extra={"reason": why[1], "revision": batch.revision})
@@ -254,6 +322,7 @@ class Store:
         self.staged_compaction = self.compact_revision
         for answer, _ in waiting:
             answer.fail(*why)
+        self.gate.abort(refuse(why))
 
     # ---- reads of old revisions ----
 
@@ -276,6 +345,7 @@ class Store:
     async def close(self) -> None:
         """Take no more writes, wait for those that were taken, close the files."""
         self._refusal = refusal.STOPPED
+        self.gate.finish()
         if not self.settled:
             self._idle = self._loop.create_future()
             self._submit()

@@ -9,7 +9,7 @@ A range within a transaction that writes is read after the commit: its snapshot 
 change before it, so it sees exactly what came before it in the transaction.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -25,6 +25,7 @@ from c101.core.kv.record import (
     inner_header,
     length_delimited,
     value_of,
+    varint,
 )
 from c101.core.kv.refusal import refuse
 from c101.core.kv.revision import CHANGES_PER_REVISION_MAX, SHIFT
@@ -211,7 +212,7 @@ class Outcome:
     """What a branch did: encoded responses, and what is still to be read."""
 
     succeeded: bool
-    responses: list["bytes | RangeToRead | Outcome"] = field(default_factory=list)
+    responses: list["list[bytes] | RangeToRead | Outcome"] = field(default_factory=list)
 
     def oldest_snapshot(self) -> int | None:
         """Return the oldest revision a read of this still needs; ``None`` if there is no read."""
@@ -241,34 +242,38 @@ class Execution:
         """The revision as it stands: one more than at the beginning once something changed."""
         return self._begin + 1 if self.changes else self._begin
 
-    def run(self, branch: Branch) -> Outcome:
-        """Do what *branch* says, in order."""
+    def run(self, branch: Branch) -> Generator[None, None, Outcome]:
+        """Do what *branch* says, in order; it takes more than one step for many deletions only."""
         outcome = Outcome(branch.succeeded)
         for op in branch.operations:
-            outcome.responses.append(self._run_one(op))
+            outcome.responses.append((yield from self._run_one(op)))
         return outcome
 
-    def _run_one(self, op: rpc_pb2.RequestOp | Branch) -> bytes | RangeToRead | Outcome:
+    def _run_one(
+        self, op: rpc_pb2.RequestOp | Branch
+    ) -> Generator[None, None, list[bytes] | RangeToRead | Outcome]:
         if isinstance(op, Branch):
-            return self.run(op)
+            return (yield from self.run(op))
         if op.HasField("request_put"):
             change = (self._begin + 1) << SHIFT | self.changes << 1
             body = apply_put(self._store, op.request_put, change)
             self.changes += 1
-            return _response(_PUT, inner_header(self.revision) + body)
+            return [_response(_PUT, inner_header(self.revision) + body)]
         if op.HasField("request_delete_range"):
             request = op.request_delete_range
             span = interval(request.key, request.range_end)
-            count, body = apply_delete(self._store, request, span, self._begin + 1, self.changes)
+            count, pieces = yield from apply_delete(
+                self._store, request, span, self._begin + 1, self.changes
+            )
             self.changes += count
-            return _response(_DELETE, inner_header(self.revision) + body)
+            return _long_response(_DELETE, [inner_header(self.revision), *pieces])
         return self._range(op.request_range)
 
-    def _range(self, request: rpc_pb2.RangeRequest) -> bytes | RangeToRead:
+    def _range(self, request: rpc_pb2.RangeRequest) -> list[bytes] | RangeToRead:
         if _is_plain_get(request):
             state = self._view.current(request.key)
             body = b"" if state is None else state[0] + b"\x20\x01"
-            return _response(_RANGE, inner_header(self.revision) + body)
+            return [_response(_RANGE, inner_header(self.revision) + body)]
         if request.revision > 0:
             snapshot = Snapshot.at(request.revision)
         else:
@@ -293,17 +298,23 @@ def _response(kind: bytes, body: bytes) -> bytes:
     return length_delimited(_RESPONSE, length_delimited(kind, body))
 
 
+def _long_response(kind: bytes, body: list[bytes]) -> list[bytes]:
+    inner = kind + varint(sum(map(len, body)))
+    size = len(inner) + sum(map(len, body))
+    return [_RESPONSE + varint(size) + inner, *body]
+
+
 def assemble(reads: Reads, outcome: Outcome) -> Steps:
     """Return the steps that make the body of the answer, reading what is still to be read."""
     body = [_SUCCEEDED] if outcome.succeeded else []
     for response in outcome.responses:
-        if isinstance(response, bytes):
-            body.append(response)
+        if isinstance(response, list):
+            body += response
         elif isinstance(response, RangeToRead):
             span = interval(response.request.key, response.request.range_end)
             found = yield from reads.reader.read(response.request, span, response.snapshot)
-            body.append(_response(_RANGE, inner_header(response.header_revision) + found))
+            body += _long_response(_RANGE, [inner_header(response.header_revision), *found])
         else:
             nested = yield from assemble(reads, response)
-            body.append(_response(_TXN, inner_header(0) + nested))
-    return b"".join(body)
+            body += _long_response(_TXN, [inner_header(0), *nested])
+    return body

@@ -8,10 +8,12 @@ never dropped: a slow stream costs it latency and the server nothing.
 All events of one revision go out in one response, unless the watch asked for fragments.
 """
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from c101.core.kv.index import Index
+from c101.core.kv.pieces import PIECE_BYTES, Pieces
 from c101.core.kv.record import Change, State, state_of, varint
 from c101.core.kv.revision import SHIFT, bound, revision_of
 from c101.core.kv.storage import IDS_PER_STATEMENT, LogRow, Storage
@@ -20,6 +22,8 @@ from c101.core.kv.watcher_group import WatcherGroup
 
 #: A stream with this much unsent is slow: its watches fall behind and are caught up when it drains.
 PENDING_BYTES_MAX = 1 << 20
+#: Changes looked at, and events made of them, before others get a turn.
+EVENTS_PER_STEP = 500
 #: Rows of the log looked at in one step of catching up.
 ROWS_PER_STEP = 500
 #: Revisions in one response of catching up, as in etcd.
@@ -75,20 +79,27 @@ class WatchHub:
 
     # ---- live ----
 
-    def notify(self, changes: list[tuple[Change, State | None]]) -> None:
-        """Deliver committed changes, each with the state it replaced, oldest first."""
-        start = 0
+    def deliver(self, changes: list[tuple[Change, State | None]]) -> Iterator[None]:
+        """Deliver committed changes, each with the state it replaced, oldest first.
+
+        Yields where others may have a turn. Who begins to watch meanwhile asks for later revisions,
+        or is caught up from the log.
+        """
+        start = work = 0
         total = len(changes)
-        while start < total:
+        while start < total and self.watching:
             revision = changes[start][0][2] >> SHIFT
             end = start + 1
-            while end < total and changes[end][0][2] >> SHIFT == revision:
-                end += 1
-            if end == start + 1:
-                self._notify_one(revision, *changes[start])
+            if end < total and changes[end][0][2] >> SHIFT == revision:
+                end = bisect_left(changes, bound(revision), end, key=lambda one: one[0][2])
+                yield from self._notify_many(revision, changes, range(start, end))
             else:
-                self._notify_many(revision, changes[start:end])
+                self._notify_one(revision, *changes[start])
+                work += 1
             start = end
+            if work >= EVENTS_PER_STEP:
+                yield
+                work = 0
 
     def _notify_one(self, revision: int, change: Change, previous: State | None) -> None:
         plain = full = header = b""
@@ -114,16 +125,29 @@ class WatchHub:
             watcher.sink.send(header + watcher.id_field + body)
         self._fall_behind(slow)
 
-    def _notify_many(self, revision: int, changes: list[tuple[Change, State | None]]) -> None:
-        wanted: dict[Watcher, list[bytes]] = {}
-        for change, previous in changes:
+    def _notify_many(
+        self, revision: int, changes: list[tuple[Change, State | None]], which: range
+    ) -> Iterator[None]:
+        wanted: dict[Watcher, Pieces] = {}
+        work = 0
+        for position in which:
+            change, previous = changes[position]
+            work += 1
             for watcher in self._group.of(change[0]):
                 if revision < watcher.next_revision or not watcher.wants(change):
                     continue
-                event = encode_event(change, previous if watcher.prev_kv else None)
-                wanted.setdefault(watcher, []).append(event)
+                if watcher not in wanted:
+                    wanted[watcher] = Pieces()
+                wanted[watcher].add(encode_event(change, previous if watcher.prev_kv else None))
+                work += 1
+            if work >= EVENTS_PER_STEP:
+                yield
+                work = 0
         slow: list[Watcher] = []
         for watcher, events in wanted.items():
+            if not watcher.synced:
+                # It was cancelled meanwhile.
+                continue
             if watcher.sink.pending_bytes > PENDING_BYTES_MAX:
                 watcher.next_revision = revision
                 slow.append(watcher)
@@ -137,30 +161,35 @@ class WatchHub:
             self.remove(watcher)
             watcher.sink.behind(watcher)
 
-    def _send(self, watcher: Watcher, revision: int, events: list[bytes]) -> None:
+    def _send(self, watcher: Watcher, revision: int, events: Pieces) -> None:
         watcher.notified = True
         head = self.header(revision) + watcher.id_field
-        if watcher.fragment and sum(map(len, events)) + len(head) > FRAGMENT_BYTES_MAX:
-            pieces = _fragments(events, FRAGMENT_BYTES_MAX - len(head) - len(_FRAGMENT))
-            for piece in pieces[:-1]:
-                watcher.sink.send(head + _FRAGMENT + piece)
-            watcher.sink.send(head + pieces[-1])
+        size = events.size
+        pieces = events.take()
+        if watcher.fragment and size + len(head) > FRAGMENT_BYTES_MAX:
+            fragments = _fragments(pieces, FRAGMENT_BYTES_MAX - len(head) - len(_FRAGMENT))
+            for fragment in fragments[:-1]:
+                watcher.sink.send_parts([head + _FRAGMENT, *fragment])
+            watcher.sink.send_parts([head, *fragments[-1]])
+        elif size > PIECE_BYTES:
+            watcher.sink.send_parts([head, *pieces])
         else:
-            watcher.sink.send(head + b"".join(events))
+            watcher.sink.send(head + b"".join(pieces))
 
     # ---- history ----
 
     def catch_up(self, watcher: Watcher) -> CatchUp:
         """Take *watcher* one small step on: look at ROWS_PER_STEP rows and send what it wants.
 
-        Its sink should have drained. A step ends between revisions, so nothing is sent twice.
+        Its sink should have drained. What a step has of a revision that goes on is held back until
+        the rest is there, so a revision is sent whole, and once.
         """
         index = self._index
         if watcher.next_revision < self.compact_revision:
             return CatchUp.COMPACTED
         if watcher.next_revision <= index.revision:
             rows, seen_to = self._history(watcher)
-            self._send_history(watcher, rows)
+            self._send_history(watcher, rows, seen_to)
             watcher.next_revision = seen_to + 1
         if watcher.next_revision <= index.revision:
             return CatchUp.MORE
@@ -171,7 +200,7 @@ class WatchHub:
     def _history(self, watcher: Watcher) -> tuple[list[LogRow], int]:
         """Return the next rows of the log for *watcher*, and the revision they reach to."""
         current = self._index.revision
-        start, limit = watcher.next_revision << SHIFT, bound(current)
+        start, limit = max(watcher.next_revision << SHIFT, watcher.resume_at), bound(current)
         low, high = watcher.span
         if high == low + b"\0":
             changes = self._index.changes_of(low, start, limit)
@@ -182,20 +211,17 @@ class WatchHub:
             seen_to = revision_of(changes[-1]) - 1
             changes = [change for change in changes if revision_of(change) <= seen_to]
             return self._storage.fetch_rows(changes), seen_to
-        rows_max = ROWS_PER_STEP
-        while True:
-            rows = self._storage.scan(start, limit, rows_max)
-            if len(rows) < rows_max:
-                return rows, current
-            seen_to = revision_of(rows[-1][0]) - 1
-            if seen_to >= watcher.next_revision:
-                return [row for row in rows if revision_of(row[0]) <= seen_to], seen_to
-            # One revision alone fills the step; it must go out whole.
-            rows_max *= 4
+        rows = self._storage.scan(start, limit, ROWS_PER_STEP)
+        if len(rows) < ROWS_PER_STEP:
+            return rows, current
+        watcher.resume_at = rows[-1][0] + 1
+        return rows, revision_of(rows[-1][0]) - 1
 
-    def _send_history(self, watcher: Watcher, rows: list[LogRow]) -> None:
-        events: list[bytes] = []
-        size = revisions = last = 0
+    def _send_history(self, watcher: Watcher, rows: list[LogRow], seen_to: int) -> None:
+        events = watcher.held
+        revisions = last = 0
+        if events.size:
+            last, revisions = watcher.next_revision, 1
         for change_id, key, record in rows:
             state = None if record is None else state_of(change_id, record)
             change = (key, state, change_id)
@@ -203,14 +229,17 @@ class WatchHub:
                 continue
             revision = revision_of(change_id)
             if revision != last:
-                if revisions >= REVISIONS_PER_RESPONSE_MAX or size > RESPONSE_BYTES_SOFT_MAX:
+                if (
+                    revision > seen_to
+                    or revisions >= REVISIONS_PER_RESPONSE_MAX
+                    or events.size > RESPONSE_BYTES_SOFT_MAX
+                ) and events.size:
                     self._send(watcher, self._index.revision, events)
-                    events, size, revisions = [], 0, 0
+                    revisions = 0
                 revisions += 1
                 last = revision
-            events.append(encode_event(change, self._previous(watcher, change)))
-            size += len(events[-1])
-        if events:
+            events.add(encode_event(change, self._previous(watcher, change)))
+        if events.size and last <= seen_to:
             self._send(watcher, self._index.revision, events)
 
     def _previous(self, watcher: Watcher, change: Change) -> State | None:
@@ -223,17 +252,17 @@ class WatchHub:
         return self._index.state_before(key, bound(before))
 
 
-def _fragments(events: list[bytes], bytes_max: int) -> list[bytes]:
-    """Join *events* into pieces of at most *bytes_max*, but for a single event that is larger."""
-    pieces: list[list[bytes]] = [[]]
+def _fragments(pieces: list[bytes], bytes_max: int) -> list[list[bytes]]:
+    """Part *pieces* into lists of at most *bytes_max*, but for a single event that is larger."""
+    fragments: list[list[bytes]] = [[]]
     size = 0
-    for event in events:
-        if pieces[-1] and size + len(event) > bytes_max:
-            pieces.append([])
+    for piece in pieces:
+        if fragments[-1] and size + len(piece) > bytes_max:
+            fragments.append([])
             size = 0
-        pieces[-1].append(event)
-        size += len(event)
-    return [b"".join(piece) for piece in pieces]
+        fragments[-1].append(piece)
+        size += len(piece)
+    return fragments
 
 
 def progress(header: bytes) -> bytes:

@@ -1,7 +1,9 @@
 """One watch: what it wants, how far it is, where its events go."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from c101.core.kv.pieces import Pieces
 from c101.core.kv.record import VERSION, Change, State, as_field_3, length_delimited, varint
 from c101.core.kv.revision import SHIFT
 from c101.core.kv.tree import Interval, contains
@@ -23,6 +25,10 @@ class Sink(Protocol):
         """Send one WatchResponse."""
         ...
 
+    def send_parts(self, parts: Sequence[bytes], /) -> None:
+        """Send one WatchResponse that comes in parts."""
+        ...
+
     def behind(self, watcher: "Watcher", /) -> None:
         """Note that *watcher* must be caught up from the log once the sink has drained."""
         ...
@@ -36,8 +42,9 @@ class Watcher:
     """
 
     __slots__ = (
-        "fragment", "id_field", "next_revision", "no_delete", "no_put", "notified", "prev_kv",
-        "progress_notify", "sink", "span", "start_revision", "synced", "watch_id",
+        "fragment", "held", "id_field", "next_revision", "no_delete", "no_put", "notified",
+        "prev_kv", "progress_notify", "resume_at", "sink", "span", "start_revision", "synced",
+        "watch_id",
     )  # fmt: skip
 
     def __init__(self, sink: Sink, watch_id: int, span: Interval, start_revision: int) -> None:
@@ -51,6 +58,9 @@ class Watcher:
         #: whether anything was sent since the last progress notification was due
         self.notified = False
         self.synced = False
+        #: catching up: what is known of a revision that is not complete, and the id it goes on at
+        self.held = Pieces()
+        self.resume_at = 0
 
     def wants(self, change: Change) -> bool:
         """Say whether a change passes span and filters."""

@@ -1,13 +1,26 @@
-"""Put and DeleteRange: the checks against what is there, and the changes they stage."""
+"""Put and DeleteRange: the checks against what is there, and the changes they stage.
+
+What may touch many keys is a generator of steps, to be run through the store's write gate.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Generator
+from heapq import merge
+from itertools import islice
 
 from c101.core.kv import refusal
+from c101.core.kv.pieces import Pieces
 from c101.core.kv.record import LEASE, State, as_field_3, value_of, varint
 from c101.core.kv.refusal import refuse
-from c101.core.kv.revision import SHIFT
+from c101.core.kv.revision import CHANGES_PER_REVISION_MAX, SHIFT
+from c101.core.kv.stepper import Steps
 from c101.core.kv.store import Store
-from c101.core.kv.tree import Interval, interval
+from c101.core.kv.tree import Interval, contains, interval
 from c101.core.kv.txn_check import check_put
 from c101.core.proto import rpc_pb2
+
+#: Keys looked for, or staged, before others get a turn.
+KEYS_PER_STEP = 500
 
 _DELETED = b"\x10"  # field 2 of DeleteRangeResponse
 
@@ -59,13 +72,13 @@ def apply_put(store: Store, request: rpc_pb2.PutRequest, change: int) -> bytes:
     return previous[0] if request.prev_kv and previous is not None else b""
 
 
-def delete_range(store: Store, request: rpc_pb2.DeleteRangeRequest) -> bytes:
+def delete_range(store: Store, request: rpc_pb2.DeleteRangeRequest) -> Steps:
     """Stage a deletion as a revision of its own, if there is anything to delete; return the body.
 
     Raises RpcError, and stages nothing, for what is refused.
     """
     span = interval(request.key, request.range_end)
-    count, body = apply_delete(store, request, span, store.staged_revision + 1, 0)
+    count, body = yield from apply_delete(store, request, span, store.staged_revision + 1, 0)
     if count:
         store.staged_revision += 1
     return body
@@ -73,39 +86,105 @@ def delete_range(store: Store, request: rpc_pb2.DeleteRangeRequest) -> bytes:
 
 def apply_delete(
     store: Store, request: rpc_pb2.DeleteRangeRequest, span: Interval, revision: int, sub: int
-) -> tuple[int, bytes]:
+) -> Generator[None, None, tuple[int, list[bytes]]]:
     """Stage the deletion of all keys in *span* as changes *sub* and following of *revision*.
 
-    Returns how many there are, and the body of the answer.
+    Returns how many there are, and the body of the answer. The write gate must be ours.
     """
-    keys = keys_to_delete(store, span)
-    body = b""
-    if keys:
-        body = _DELETED + varint(len(keys))
-        if request.prev_kv:
-            states = map(store.current, keys)
-            body += b"".join(as_field_3(state) for state in states if state is not None)
-        store.stage_deletes(keys, revision, sub)
-    return len(keys), body
+    keys = yield from keys_to_delete(store, span)
+    if not keys:
+        return 0, []
+    body = Pieces()
+    body.add(_DELETED + varint(len(keys)))
+    if request.prev_kv:
+        for first in range(0, len(keys), KEYS_PER_STEP):
+            if first:
+                yield
+            states = map(store.current, keys[first : first + KEYS_PER_STEP])
+            body.extend([as_field_3(state) for state in states if state is not None])
+    yield from stage_deletes(store, keys, revision, sub)
+    return len(keys), body.take()
 
 
-def keys_to_delete(store: Store, span: Interval) -> list[bytes]:
-    """Return the keys of *span* that exist with everything staged applied, in order."""
+def stage_deletes(
+    store: Store, keys: list[bytes], revision: int, sub: int
+) -> Generator[None, None, None]:
+    """Stage the deletion of *keys* as changes *sub* and following of *revision*."""
+    if sub + len(keys) > CHANGES_PER_REVISION_MAX:
+        raise refuse(refusal.REQUEST_TOO_LARGE)
+    for first in range(0, len(keys), KEYS_PER_STEP):
+        if first:
+            yield
+        store.stage_deletes(keys[first : first + KEYS_PER_STEP], revision, sub + first)
+
+
+def keys_to_delete(store: Store, span: Interval) -> Generator[None, None, list[bytes]]:
+    """Return the keys of *span* that exist with everything staged applied, in order.
+
+    Commits may be merged between the steps: that changes nothing of what a write sees.
+    """
     low, high = span
+    current = store.current
     if high == low + b"\0":
-        return [low] if store.current(low) is not None else []
-    return store.current_keys(span)
+        return [low] if current(low) is not None else []
+    if store.index.living.count(span) + len(store.staged) <= KEYS_PER_STEP:
+        return store.current_keys(span)
+    touched = yield from in_order(list(store.staged), lambda key: contains(span, key))
+    found: list[bytes] = []
+    position = 0
+    rest: Interval | None = span
+    while rest is not None:
+        yield
+        keys = store.index.living.within(rest, KEYS_PER_STEP)
+        rest = (keys[-1] + b"\0", high) if len(keys) == KEYS_PER_STEP else None
+        end = position + KEYS_PER_STEP
+        if end < len(touched) and (rest is None or touched[end] < rest[0]):
+            rest = (touched[end], high)
+            del keys[bisect_left(keys, touched[end]) :]
+        elif rest is None:
+            end = len(touched)
+        else:
+            end = bisect_left(touched, rest[0], position)
+        both = sorted({*keys, *touched[position:end]}) if end > position else keys
+        found += [key for key in both if current(key) is not None]
+        position = end
+    return found
 
 
-def revoke(store: Store, lease_id: int) -> None:
+def in_order(
+    keys: list[bytes], wanted: Callable[[bytes], bool]
+) -> Generator[None, None, list[bytes]]:
+    """Return those of *keys* that are *wanted*, sorted, each once."""
+    runs: list[list[bytes]] = []
+    for first in range(0, len(keys), KEYS_PER_STEP):
+        if first:
+            yield
+        runs.append(sorted(filter(wanted, keys[first : first + KEYS_PER_STEP])))
+    if len(runs) == 1:
+        return list(dict.fromkeys(runs[0]))
+    merged = merge(*runs)
+    ordered: dict[bytes, None] = {}
+    while some := list(islice(merged, KEYS_PER_STEP)):
+        yield
+        ordered.update(dict.fromkeys(some))
+    return list(ordered)
+
+
+def revoke(store: Store, lease_id: int) -> Steps:
     """Stage the end of a lease: its keys go in one revision, together with its record.
 
     Raises RpcError if there is no such lease.
     """
     if store.lessor.lookup(lease_id) is None:
         raise refuse(refusal.LEASE_NOT_FOUND)
-    keys = store.leased_keys(lease_id)
+
+    def attached(key: bytes) -> bool:
+        state = store.current(key)
+        return state is not None and state[LEASE] == lease_id
+
+    keys = yield from in_order([*store.lessor.attached(lease_id), *store.staged], attached)
     if keys:
-        store.stage_deletes(keys, store.staged_revision + 1, 0)
+        yield from stage_deletes(store, keys, store.staged_revision + 1, 0)
         store.staged_revision += 1
     store.stage_lease(lease_id, 0)
+    return []

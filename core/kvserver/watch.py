@@ -17,6 +17,8 @@ from c101.core.rpc.status import RpcError
 WATCHES_PER_STREAM_MAX = 100_000
 #: How often a watch that asked for it hears the revision when nothing else was sent, in seconds.
 PROGRESS_SECONDS = 600.0
+#: How long such a notification waits, again and again, for events that are on their way.
+_MERGE_POLL_SECONDS = 0.05
 
 _CREATED = b"\x18\x01"  # field 3 of WatchResponse
 _CANCELED = b"\x20\x01"  # field 4
@@ -66,6 +68,7 @@ class WatchSession:
         self._progress_wanted = False
         self._notifying = asyncio.Event()
         self.send = stream.send
+        self.send_parts = stream.send_parts
 
     # ---- the sink ----
 
@@ -198,7 +201,11 @@ class WatchSession:
         )
 
     def _send_progress(self) -> None:
-        if self._progress_wanted and self._synced():
+        store = self._context.store
+        if store.merging:
+            # Events of the revision that the bookmark would name are still on their way.
+            store.after_merge(self._send_progress)
+        elif self._progress_wanted and self._synced():
             self._progress_wanted = False
             self.send(progress(self._context.current_header()))
 
@@ -207,6 +214,8 @@ class WatchSession:
         await self._notifying.wait()
         while True:
             await self._context.clock.sleep(PROGRESS_SECONDS)
+            while self._context.store.merging:
+                await self._context.clock.sleep(_MERGE_POLL_SECONDS)
             header = self._context.current_header()
             revision = self._context.store.revision
             for watcher in self._watchers.values():

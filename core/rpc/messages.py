@@ -10,9 +10,14 @@ PREFIX_BYTES = 5
 unpack_prefix = Struct(">BI").unpack_from
 
 
+def prefix(size: int) -> bytes:
+    """Build what goes before an uncompressed message of *size* bytes."""
+    return b"\0" + size.to_bytes(4, "big")
+
+
 def prefixed(message: bytes) -> bytes:
     """Build an uncompressed message as it goes into DATA."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
+    return prefix(len(message)) + message
 
 
 class MessageReader:

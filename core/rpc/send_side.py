@@ -7,7 +7,7 @@ take turns, so that a large answer does not hold up small ones.
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from c101.core.rpc.frames import data_header, pack_message_header, prepend_to_block
 from c101.core.rpc.header_block import TABLE_UPDATE
@@ -19,7 +19,7 @@ from c101.core.rpc.limits import (
     WINDOW_BYTES_DEFAULT,
     Limits,
 )
-from c101.core.rpc.messages import PREFIX_BYTES, prefixed
+from c101.core.rpc.messages import PREFIX_BYTES, prefix, prefixed
 from c101.core.rpc.stream import CONNECTION_LOST, Stream
 
 
@@ -133,9 +133,20 @@ class SendSide(ABC):
             self.output += (header, message)
             self.announce()
             return
+        self._queue(stream, (prefixed(message),), size)
+
+    def send_parts(self, stream: Stream, parts: Sequence[bytes]) -> None:
+        """Send *parts*, together one message, without ever joining them.
+
+        A copy of a message of 30 MB would hold the loop longer than all else that is done for it.
+        """
+        size = sum(map(len, parts))
+        self._queue(stream, (prefix(size), *parts), size + PREFIX_BYTES)
+
+    def _queue(self, stream: Stream, chunks: Sequence[bytes], size: int) -> None:
         if stream.outbox is None:
             stream.outbox = deque()
-        stream.outbox.append(prefixed(message))
+        stream.outbox.extend(chunks)
         stream.pending_bytes += size
         self.pending_bytes += size
         if stream not in self.blocked:

@@ -1,6 +1,7 @@
 """A streaming call on the server's side: any number of messages in, any number out."""
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from c101.core.rpc.header_block import OK_TRAILERS
@@ -53,11 +54,22 @@ class ServerStream(ServerCall):
         """
         if self.state:
             return
+        self._refuse_if_slow()
+        self.send_headers()
+        self.server.send_message(self, message)
+
+    def send_parts(self, parts: Sequence[bytes]) -> None:
+        """Send *parts*, together one message, as ``send`` does, without joining them."""
+        if self.state:
+            return
+        self._refuse_if_slow()
+        self.send_headers()
+        self.server.send_parts(self, parts)
+
+    def _refuse_if_slow(self) -> None:
         if self.pending_bytes > self.server.limits.pending_bytes_max:
             text = f"the reader is too slow: {self.pending_bytes} bytes wait for it"
             raise RpcError(Code.RESOURCE_EXHAUSTED, text)
-        self.send_headers()
-        self.server.send_message(self, message)
 
     async def drain(self) -> None:
         """Wait until ``pending_bytes`` is under the low-water mark, or the call is over."""

@@ -1,7 +1,7 @@
 """A unary call: one message in, one message or a status out."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from c101.core.rpc import frames
@@ -64,6 +64,19 @@ class UnaryCall(ServerCall):
         else:
             self.send_headers()
             server.send_message(self, message)
+            self.end(OK_TRAILERS)
+
+    def reply_parts(self, parts: Sequence[bytes]) -> None:
+        """Answer with *parts*, together one message, as ``reply`` does; a long one is not joined.
+
+        Parts of some ten thousand bytes are best: each is a frame or more of its own.
+        """
+        if sum(map(len, parts)) <= FRAME_BYTES_MAX - PREFIX_BYTES:
+            self.reply(b"".join(parts))
+        elif not self.state:
+            self.state = ANSWERED
+            self.send_headers()
+            self.server.send_parts(self, parts)
             self.end(OK_TRAILERS)
 
     def on_data(self, payload: bytes, flow_bytes: int, end: int) -> None:

@@ -19,11 +19,22 @@ def put(store: Store, key: bytes, value: bytes = b"") -> None:
     write.put(store, rpc_pb2.PutRequest(key=key, value=value))
 
 
+def delete(store: Store, key: bytes, range_end: bytes = b"") -> None:
+    """Stage a deletion; one of many keys goes on in later turns of the loop."""
+    request = rpc_pb2.DeleteRangeRequest(key=key, range_end=range_end)
+
+    def staged(result: list[bytes] | RpcError) -> None:
+        assert isinstance(result, list)
+        store.durable()
+
+    store.gate.perform(write.delete_range(store, request), staged)
+
+
 async def read(
     reads: Reads, request: rpc_pb2.RangeRequest, between: Callable[[int], None] | None = None
 ) -> rpc_pb2.RangeResponse:
     """Read, doing *between* at every pause."""
-    answers: list[bytes | RpcError] = []
+    answers: list[list[bytes] | RpcError] = []
     reads.range(request, answers.append, lambda: False)
     pause = 0
     while not answers:
@@ -31,8 +42,8 @@ async def read(
             between(pause)
         pause += 1
         await asyncio.sleep(0)
-    assert isinstance(answers[0], bytes), answers[0]
-    return rpc_pb2.RangeResponse.FromString(answers[0])
+    assert isinstance(answers[0], list), answers[0]
+    return rpc_pb2.RangeResponse.FromString(b"".join(answers[0]))
 
 
 def everything(**options: object) -> rpc_pb2.RangeRequest:
@@ -117,7 +128,7 @@ async def test_a_long_range_sees_one_revision_whatever_happens_meanwhile(
     def disturb(pause: int) -> None:
         put(store, b"%05d" % (KEYS - 1 - pause), b"new")
         put(store, b"%05d.5" % (KEYS - 1 - pause), b"new")
-        write.delete_range(store, rpc_pb2.DeleteRangeRequest(key=b"%05d" % (KEYS - 100 - pause)))
+        delete(store, b"%05d" % (KEYS - 100 - pause))
         store.durable().add_done_callback(lambda done: done.result())
 
     found = await read(reads, everything(**options), disturb)
@@ -154,7 +165,7 @@ async def test_a_long_range_keeps_what_a_compaction_would_drop(
 async def test_an_old_revision_counts_as_it_reads(store: Store, reads: Reads) -> None:
     await fill(store)
     revision = store.revision
-    write.delete_range(store, rpc_pb2.DeleteRangeRequest(key=b"\0", range_end=b"\0"))
+    delete(store, b"\0", b"\0")
     await store.durable()
     counted = await read(reads, everything(revision=revision, count_only=True))
     assert counted.count == KEYS

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from c101.core.clock import SystemClock
 from c101.core.kv import write
 from c101.core.kv.compactor import Compactor
 from c101.core.kv.reads import Reads
+from c101.core.kv.stepper import Steps
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
 from c101.core.kv.watch import CatchUp
@@ -41,8 +42,21 @@ class Sink:
     def send(self, message: bytes, /) -> None:
         self.responses.append(rpc_pb2.WatchResponse.FromString(message))
 
+    def send_parts(self, parts: Sequence[bytes], /) -> None:
+        self.send(b"".join(parts))
+
     def behind(self, watcher: Watcher, /) -> None:
         self.late.append(watcher)
+
+
+def drive(steps: Steps) -> list[bytes]:
+    """Take all *steps* in one turn of the loop."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            found: list[bytes] = stop.value
+            return found
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -91,7 +105,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(low=keys, end=ends)
     def delete(self, low: bytes, end: bytes | None) -> None:
         request = rpc_pb2.DeleteRangeRequest(key=low, range_end=end or b"")
-        body = write.delete_range(self.store, request)
+        body = b"".join(drive(write.delete_range(self.store, request)))
         deleted = rpc_pb2.DeleteRangeResponse.FromString(body).deleted
         doomed = self.model.within(low, _high(low, end), self.model.revision)
         assert deleted == len(doomed)
@@ -143,7 +157,7 @@ class StoreMachine(RuleBasedStateMachine):
             sort_order=order,  # type: ignore[arg-type]
             count_only=count_only,
         )
-        answers: list[bytes | RpcError] = []
+        answers: list[list[bytes] | RpcError] = []
         if not self.model.compacted <= revision <= self.model.revision:
             with pytest.raises(RpcError, match=r"compacted|future"):
                 self.reads.range(request, answers.append, lambda: False)
@@ -151,8 +165,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.reads.range(request, answers.append, lambda: False)
         while not answers:
             self.run(asyncio.sleep(0))
-        assert isinstance(answers[0], bytes)
-        found = rpc_pb2.RangeResponse.FromString(answers[0])
+        assert isinstance(answers[0], list)
+        found = rpc_pb2.RangeResponse.FromString(b"".join(answers[0]))
         expected = self.model.within(low, _high(low, end), revision)
         assert found.count == len(expected)
         if count_only:
