@@ -52,7 +52,8 @@ class ThrowAway:
         self.supervisor.terminate()
         while not self.supervisor.has_ended():
             await clock.sleep(_LOOK_SECONDS)
-        shutil.rmtree(self.layout.directory.parent, ignore_errors=True)
+        for folder in (self.layout.sockets, self.layout.directory.parent):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def spawn(layout: Layout, *options: str) -> Supervisor:

@@ -172,10 +172,10 @@ def main() -> None:
     except* C101Error as errors:
         for error in errors.exceptions:
             logger.error("the cluster cannot run", extra={"reason": str(error)})  # noqa: TRY400
-        sys.exit(1)
-    finally:
-        if options.remove is not None:
-            shutil.rmtree(options.remove, ignore_errors=True)
+        sys.exit(1)  # and what it said remains, for whoever started it
+    if options.remove is not None:
+        shutil.rmtree(layout.sockets, ignore_errors=True)  # they may lie elsewhere
+        shutil.rmtree(options.remove, ignore_errors=True)
 
 
 if __name__ == "__main__":
