@@ -5,6 +5,7 @@ from collections.abc import Callable
 from c101.core.clock import Clock
 from c101.tui.feeds.access import ClusterUpdate
 from c101.tui.feeds.coalesce import Coalescer
+from c101.tui.feeds.keep import Report
 from c101.tui.store.console_store import ConsoleStore
 from c101.tui.store.pane_status import Freshness, PaneStatus
 from c101.tui.store.rows import Delta
@@ -20,11 +21,13 @@ class ClusterFeed:
         clock: Clock,
         *,
         machines_changed: Callable[[], None],
+        link_changed: Report,
     ) -> None:
         self._store = store
         self._panes = panes
         self._clock = clock
         self._machines_changed = machines_changed
+        self._link_changed = link_changed
         self._connected = True
 
     def take(self, update: ClusterUpdate) -> None:
@@ -47,7 +50,9 @@ class ClusterFeed:
         if update.connected != self._connected:
             self._connected = update.connected
             freshness = Freshness.LIVE if update.connected else Freshness.RECONNECTING
-            self.report(PaneStatus(freshness, now))
+            status = PaneStatus(freshness, now)
+            self.report(status)
+            self._link_changed(status)
 
     def report(self, status: PaneStatus) -> None:
         """Say how fresh what units and machines show is."""

@@ -26,10 +26,14 @@ class Feeds:
         self._clock = clock
         self.panes = Coalescer(emit, clock)
         self.machines = MachineFeeds(store, self.panes, access, clock)
-        self.cluster = ClusterFeed(
-            store, self.panes, clock, machines_changed=self.machines.look_again
-        )
         self.keys = KeysFeed(store, self.panes, access, clock)
+        self.cluster = ClusterFeed(
+            store,
+            self.panes,
+            clock,
+            machines_changed=self.machines.look_again,
+            link_changed=self.keys.report_link,
+        )
 
     async def run(self) -> None:
         """Open the cluster, then follow it for ever.

@@ -11,7 +11,7 @@ from c101.tui.feeds.coalesce import Coalescer
 from c101.tui.render.sanitise import sanitise
 from c101.tui.store.console_store import ConsoleStore
 from c101.tui.store.keys import KeyRecord, KeysDelta, record
-from c101.tui.store.pane_status import PaneStatus
+from c101.tui.store.pane_status import Freshness, PaneStatus
 
 #: Leases asked for at once; there may be thousands after a reconnect.
 LEASES_ASKED_MAX = 64
@@ -67,6 +67,11 @@ class KeysFeed:
         """Say how fresh the keys are."""
         self._store.statuses["keys"] = status
         self._panes.mark("keys")
+
+    def report_link(self, status: PaneStatus) -> None:
+        """Say how the link to the KV is: the watch waits for it, and goes on by itself."""
+        if self._store.status("keys").freshness in {Freshness.LIVE, Freshness.RECONNECTING}:
+            self.report(status)
 
     async def learn_leases(self) -> None:
         """Ask for the time of each lease when it is first seen, for ever."""
