@@ -3,6 +3,7 @@
 What is where::
 
     revision       row ids: revision, sub-revision and tombstone bit in one integer
+    pieces         long answers, never joined as a whole
     record         a key's state as a tuple, its KeyValue kept as encoded bytes
     key_index      the history of one key: append, look up, compact
     tree           ordered sets of keys, and intervals
@@ -10,6 +11,7 @@ What is where::
     storage        the SQLite file: schema, load, point reads
     writer         the one thread that writes it, a batch at a time
     store          the write path: stage, group commit, merge, answer
+    gate           one write stages at a time, also one of many turns
     write          put, delete range, end of a lease
     txn_check      what is refused of a write before anything is looked at
     txn            decide, check, do
