@@ -29,7 +29,7 @@ from pathlib import Path
 import uvloop
 
 from c101.core.clock import SystemClock
-from c101.core.kvserver.server import KvServer, tune_garbage_collection
+from c101.core.kvserver.server import KvServer, tune_interpreter
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.channel import Channel
 from c101.core.rpc.dial import TcpDialer
@@ -82,7 +82,7 @@ async def serve(directory: Path, turns: TurnTimer) -> None:
     collections = CollectionTimer()
     async with KvServer(directory, SystemClock()) as server:
         print(await server.listen_tcp("127.0.0.1", 0), flush=True)
-        tune_garbage_collection()
+        tune_interpreter()
         ended = asyncio.Event()
 
         def report() -> None:

@@ -67,7 +67,7 @@ async def _serve_kv(
     from c101.core.kvserver.server import (  # noqa: PLC0415
         ADMIN_SOCKET,
         KvServer,
-        tune_garbage_collection,
+        tune_interpreter,
     )
     from c101.core.notify import notify  # noqa: PLC0415
 
@@ -80,7 +80,7 @@ async def _serve_kv(
             await server.listen_tcp(host, port)
         if socket_dir is not None:
             await server.listen_unix(socket_dir / ADMIN_SOCKET)
-        tune_garbage_collection()
+        tune_interpreter()
         for url in server.urls:
             logging.getLogger(__name__).info("serving the KV", extra={"url": url})
         notify("READY=1")

@@ -120,9 +120,9 @@ class Lessor:
         """Return a lease that is durable."""
         return self._leases.get(lease_id)
 
-    def attached(self, lease_id: int) -> frozenset[bytes]:
-        """Return the committed keys of a lease."""
-        return frozenset(self._attached.get(lease_id, ()))
+    def attached(self, lease_id: int) -> list[bytes]:
+        """Return the committed keys of a lease, in no order."""
+        return list(self._attached.get(lease_id, ()))
 
     def remaining_seconds(self, lease: Lease) -> float:
         """Return how long *lease* still lasts; negative once it is over."""

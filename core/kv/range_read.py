@@ -11,7 +11,7 @@ the fetch already when the order is NONE, even if a sort target is given.
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import merge
-from itertools import chain, islice
+from itertools import islice
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
@@ -232,10 +232,16 @@ class _Fetched:
 
     def chosen(self) -> Iterable[State]:
         """Return what the answer holds, in its order."""
-        states: Iterable[State] = chain.from_iterable(self._runs)
+        states: Iterable[State] = self._in_key_order()
         if self._sort_key is not None:
             states = merge(*self._runs, key=self._sort_key, reverse=self._descend)
         return islice(states, self._wanted) if self._wanted else states
+
+    def _in_key_order(self) -> Iterator[State]:
+        # Each run is let go of when it is through: freeing all at the end would take long.
+        self._runs.reverse()
+        while self._runs:
+            yield from self._runs.pop()
 
 
 def _tail(count: int, *, more: bool) -> bytes:

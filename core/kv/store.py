@@ -13,6 +13,7 @@ nobody knows what reached the disk.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
@@ -35,6 +36,8 @@ PENDING_ANSWERS_MAX = 50_000
 #: Changes merged, and answers sent, before other work gets a turn.
 CHANGES_PER_STEP = 400
 ANSWERS_PER_STEP = 400
+#: Entries of a commit's lists that are freed before other work gets a turn.
+FREED_PER_STEP = 4_000
 
 
 class Durable:
@@ -294,6 +297,7 @@ class Store:
                 yield
         if watched:
             yield from self.watches.deliver(watched)
+        yield from _free(watched, changes, batch.rows)
 
     def _apply(self, changes: list[Change]) -> list[State | None]:
         """Apply *changes* to what is committed; return what each one replaced."""
@@ -352,3 +356,11 @@ class Store:
             await self._idle
         self._writer.close()
         self.storage.close()
+
+
+def _free(*lists: list[Any]) -> Iterator[None]:
+    """Empty *lists* that are long: to free all of a large commit at once would take long, too."""
+    for done in lists:
+        while len(done) > FREED_PER_STEP:
+            del done[-FREED_PER_STEP:]
+            yield

@@ -163,11 +163,13 @@ def in_order(
     if len(runs) == 1:
         return list(dict.fromkeys(runs[0]))
     merged = merge(*runs)
-    ordered: dict[bytes, None] = {}
-    while some := list(islice(merged, KEYS_PER_STEP)):
+    ordered: list[bytes] = []
+    while some := list(dict.fromkeys(islice(merged, KEYS_PER_STEP))):
         yield
-        ordered.update(dict.fromkeys(some))
-    return list(ordered)
+        if ordered and ordered[-1] == some[0]:
+            del some[0]
+        ordered += some
+    return ordered
 
 
 def revoke(store: Store, lease_id: int) -> Steps:

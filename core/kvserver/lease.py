@@ -149,9 +149,9 @@ class LeaseService:
         return lease.ttl_seconds
 
 
-def _key_fields(attached: frozenset[bytes]) -> Steps:
+def _key_fields(attached: list[bytes]) -> Steps:
     """Return field 5 of LeaseTimeToLiveResponse for each key, in order."""
-    keys = yield from write.in_order(list(attached), lambda _key: True)
+    keys = yield from write.in_order(attached, lambda _key: True)
     fields = Pieces()
     for first in range(0, len(keys), write.KEYS_PER_STEP):
         if first:

@@ -255,4 +255,4 @@ async def test_closing_lets_a_write_that_is_being_staged_through(full: Store) ->
 
 
 async def test_a_lease_of_many_keys_is_found_in_steps(full: Store) -> None:
-    assert drain(write.in_order(list(full.lessor.attached(LEASE)), lambda _: True)) > 10
+    assert drain(write.in_order(full.lessor.attached(LEASE), lambda _: True)) > 10
