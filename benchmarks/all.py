@@ -19,6 +19,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "benchmarks.first_paint",
         ("--rounds", "5", "--live", "9/10 units", "--", CONSOLE, "demo"),
     ),
+    ("How soon a change is on the screen, and what idling costs", "benchmarks.repaint", ()),
     ("The console's widgets", "benchmarks.widgets", ()),
     ("The RPC alone", "benchmarks.rpc", ()),
 )
