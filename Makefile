@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROTO := kv auth rpc v3lock v3election agent
 
-.PHONY: setup demo test quick check fmt lint types contracts proto wheel lock bench screenshots snapshots clean
+.PHONY: setup demo test quick fuzz check proto-current fmt lint types contracts proto wheel lock bench screenshots snapshots clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "c101 needs Python 3.11 or newer; set PYTHON=")'
@@ -24,6 +24,9 @@ test: setup
 
 quick: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
+
+fuzz: setup
+	C101_FUZZ_SEQUENCES=2000 $(BIN)/python -m pytest tests/kvserver/test_differential.py
 
 check: setup lint types contracts proto-current wheel
 

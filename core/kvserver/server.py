@@ -24,7 +24,7 @@ ADMIN_SOCKET = "kv-admin.sock"
 #: A collection looks at this many new objects: 1 ms. What survives is of kinds that it lets go of.
 YOUNG_OBJECTS_MAX = 5_000
 #: How long the writer's thread waits for a loop that is busy, each of the few times that a commit
-#: needs the interpreter: with Python's 5 ms a put beside a long range took 250 ms.
+#: needs the interpreter; Python's own 5 ms, several times over, is longer than a put should take.
 SWITCH_SECONDS = 0.0005
 
 

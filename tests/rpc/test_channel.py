@@ -160,12 +160,19 @@ async def test_a_call_that_cannot_start_in_time_says_so() -> None:
     server = Server({"/t.T/Keep": lambda _call, _message: None}, {}, limits=Limits(streams_max=1))
     port = port_of(await server.serve_tcp("127.0.0.1", 0))
     channel = Channel(TcpDialer("127.0.0.1", port))
-    calls = [channel.unary("/t.T/Keep", b"", timeout=0.1) for _ in range(2)]
-    first, second = await asyncio.gather(*calls, return_exceptions=True)
-    assert "did not answer" in str(first)
-    assert "could not be asked" in str(second)
-    await channel.close()
-    await server.close(0)
+    try:
+        # The first one holds the only stream for longer than the second one waits.
+        first = asyncio.create_task(channel.unary("/t.T/Keep", b"", timeout=30))
+        second = asyncio.create_task(channel.unary("/t.T/Keep", b"", timeout=0.2))
+        with pytest.raises(DeadlineExceededError, match="could not be asked"):
+            await second
+        first.cancel()
+        await asyncio.wait({first})
+        with pytest.raises(DeadlineExceededError, match="did not answer"):
+            await channel.unary("/t.T/Keep", b"", timeout=0.2)
+    finally:
+        await channel.close()
+        await server.close(0)
 
 
 async def test_nobody_there_is_a_link_error(tmp_path: Path) -> None:
