@@ -10,18 +10,25 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 CONSOLE = str(Path(sys.executable).with_name("c101-console"))
-#: Title, module, arguments.
-SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("The KV beside a real etcd", "benchmarks.kv", ()),
-    ("How long a person waits", "benchmarks.start", ()),
+DEMO = ("--live", "9/10 units", "--", CONSOLE, "demo")
+#: Title, module, arguments; and the arguments with --quick, None where it is left out then.
+SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] = (
+    ("The KV beside a real etcd", "benchmarks.kv", (), ("--work", "put")),
+    ("How long a person waits", "benchmarks.start", (), ("--rounds", "9")),
     (
         "The demo: first picture, and every unit running",
         "benchmarks.first_paint",
-        ("--rounds", "5", "--live", "9/10 units", "--", CONSOLE, "demo"),
+        ("--rounds", "5", *DEMO),
+        ("--rounds", "3", *DEMO),
     ),
-    ("How soon a change is on the screen, and what idling costs", "benchmarks.repaint", ()),
-    ("The console's widgets", "benchmarks.widgets", ()),
-    ("The RPC alone", "benchmarks.rpc", ()),
+    (
+        "How soon a change is on the screen, and what idling costs",
+        "benchmarks.repaint",
+        (),
+        ("--rounds", "11"),
+    ),
+    ("The console's widgets", "benchmarks.widgets", (), None),
+    ("The RPC alone", "benchmarks.rpc", (), None),
 )
 
 
@@ -29,12 +36,14 @@ def main() -> None:
     """Measure, print as it goes, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="the module of one section; the page is not written then")
-    only = parser.parse_args().only
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer sections")
+    options = parser.parse_args()
     parts = [_head()]
-    for title, module, arguments in SECTIONS:
-        if only in {None, module}:
-            parts.append(_section(title, module, arguments))
-    if only is None:
+    for title, module, arguments, quick in SECTIONS:
+        chosen = quick if options.quick else arguments
+        if chosen is not None and options.only in {None, module}:
+            parts.append(_section(title, module, chosen))
+    if options.only is None:
         PAGE.write_text("\n".join(parts))
         print(f"wrote {PAGE.relative_to(ROOT)}")
 
