@@ -185,6 +185,9 @@ async def test_cancelling_a_request_leaves_the_client_usable(
             task.cancel()
             await asyncio.wait({task})
         await client.put(prefix, "y")
+        found = await client.get(prefix)
+        assert found is not None
+        assert found.value == b"y"
 
 
 async def test_closing_the_client_fails_what_waits_for_a_link(server: KVProcess) -> None:
