@@ -1,5 +1,6 @@
 """Debian's etcdctl against the printed endpoint of a cluster on this computer."""
 
+import select
 import subprocess
 
 from tests.acceptance.cluster import Cluster, until
@@ -29,14 +30,15 @@ def test_its_watch_sees_puts(cluster: Cluster) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
         try:
             assert watch.stdout is not None
-            seen: list[str] = []
+            output = watch.stdout
 
-            def put_and_read() -> bool:
+            def put_is_seen() -> bool:
+                # It says nothing when it has begun to watch: what was put before that is not seen.
                 cluster.etcdctl("put", "/w", "seen")
-                return watch.poll() is None
+                return bool(select.select([output], [], [], 0.2)[0])
 
-            until(put_and_read, seconds=5, what="a put")
-            seen.extend(watch.stdout.readline() for _ in range(3))
+            until(put_is_seen, seconds=20, what="a put on the watch")
+            seen = [output.readline() for _ in range(3)]
             assert seen == ["PUT\n", "/w\n", "seen\n"]
         finally:
             watch.kill()

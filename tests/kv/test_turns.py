@@ -234,7 +234,16 @@ async def test_a_commit_that_fails_takes_the_write_that_was_being_staged_with_it
     write.put(full, rpc_pb2.PutRequest(key=b"a"))
     failing = full.durable()
     await asyncio.sleep(0)
-    full.gate.perform(deletion(full), errors.append)
+
+    def half_staged() -> Generator[None, None, list[bytes]]:
+        steps = deletion(full)
+        next(steps)
+        # The writer's thread takes its time: its failure arrives between two steps whenever it does.
+        while not failing.done():
+            yield
+        return (yield from steps)
+
+    full.gate.perform(half_staged(), errors.append)
     with pytest.raises(RpcError, match="storage failed"):
         await failing
     while full.gate.closed:
