@@ -196,6 +196,8 @@ _AFTER_CONTROL: dict[str, Callable[[Service], None]] = {
 
 def on_group_empty(service: Service) -> None:
     """No process of the unit is left."""
+    # The last words of a process that was not the main one stand before what is said of the unit.
+    service.output.drain()
     state = service.status.state
     if service.status.main_pid or service.control_pid:
         return
