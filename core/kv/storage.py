@@ -1,8 +1,10 @@
 """The SQLite file under the store: schema, identity, load, point reads.
 
 ``log`` has a row for every change, under its id; ``record`` is the encoded KeyValue, NULL for a
-deletion. The key stands before the record in the row, so that a load reads no values. One
-connection writes (the writer thread's), one reads (the loop's); the reader sees commits only.
+deletion. The key stands before the record in the row, so that a load reads no values. ``bucket``
+holds etcd's small buckets beside the keys (users, roles, alarms) as etcd's backend does: bytes by
+bytes, so that a snapshot copies them. One connection writes (the writer thread's), one reads (the
+loop's); the reader sees commits only.
 """
 
 import fcntl
@@ -12,6 +14,7 @@ import secrets
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TextIO
 
@@ -21,7 +24,7 @@ from c101.core.kv.revision import FIRST_REVISION, NEVER_COMPACTED, TOMBSTONE, re
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 DATABASE_NAME = "kv.db"
 LOCK_NAME = "lock"
 PAGE_BYTES = 4096
@@ -39,6 +42,9 @@ IDS_PER_STATEMENT = 500
 _SCHEMA = """
 create table if not exists log(id integer primary key, key blob not null, record blob);
 create table if not exists lease(id integer primary key, ttl integer not null);
+create table if not exists bucket(
+    name text not null, key blob not null, value blob not null, primary key(name, key)
+) without rowid;
 create table if not exists meta(name text primary key, value integer not null) without rowid;
 """
 
@@ -63,19 +69,26 @@ class Storage:
     ) -> None:
         self.path = directory / DATABASE_NAME
         self._lock = _lock_directory(directory)
-        try:
-            self.writer = self._connect(f"pragma cache_size=-{CACHE_KIB}")
-            self._prepare(random_id)
-            self._reader = self._connect(f"pragma cache_size=-{READ_CACHE_KIB}")
-            self._reader.execute("pragma query_only=on")
-            self.meta: dict[str, int] = dict(
-                self._reader.execute("select name, value from meta").fetchall()
-            )
-        except sqlite3.Error as exc:
-            self._lock.close()
-            raise StorageError(
-                f"{self.path}: {exc}", hint="restore it from a snapshot, or start with another DIR"
-            ) from exc
+        with ExitStack() as undo:
+            undo.callback(self._lock.close)
+            try:
+                self.writer = undo.enter_context(
+                    closing(self._connect(f"pragma cache_size=-{CACHE_KIB}"))
+                )
+                self._prepare(random_id)
+                self._reader = undo.enter_context(
+                    closing(self._connect(f"pragma cache_size=-{READ_CACHE_KIB}"))
+                )
+                self._reader.execute("pragma query_only=on")
+                self.meta: dict[str, int] = dict(
+                    self._reader.execute("select name, value from meta").fetchall()
+                )
+            except sqlite3.Error as exc:
+                raise StorageError(
+                    f"{self.path}: {exc}",
+                    hint="restore it from a snapshot, or start with another DIR",
+                ) from exc
+            undo.pop_all()
         self._reserve_log()
         self.cluster_id = self.meta["cluster_id"]
         self.member_id = self.meta["member_id"]
@@ -169,6 +182,13 @@ class Storage:
     def load_leases(self) -> list[tuple[int, int]]:
         """Return id and granted TTL in seconds of every lease."""
         return self._reader.execute("select id, ttl from lease").fetchall()
+
+    def load_bucket(self, name: str) -> dict[bytes, bytes]:
+        """Return what the bucket *name* holds, in the order of its keys."""
+        rows = self._reader.execute(
+            "select key, value from bucket where name = ? order by key", (name,)
+        )
+        return dict(rows.fetchall())
 
     @property
     def scheduled_compaction(self) -> int:

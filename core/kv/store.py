@@ -158,6 +158,13 @@ class Store:
         """Stage a grant, or with a TTL of 0 the revocation, of a lease."""
         self._batch.leases.append(self.lessor.stage(lease_id, ttl_seconds))
 
+    def stage_bucket(self, name: str, key: bytes, value: bytes | None) -> None:
+        """Stage an entry of a small bucket, or with ``None`` its deletion.
+
+        What a bucket means is in memory elsewhere; that changes once ``durable`` is done.
+        """
+        self._batch.buckets.append((name, key, value))
+
     def stage_compaction(self, revision: int) -> None:
         """Stage that *revision* is the compact revision."""
         self.staged_compaction = revision

@@ -41,6 +41,7 @@ class Batch:
 
     __slots__ = (
         "answers",
+        "buckets",
         "changes",
         "deletions",
         "failure",
@@ -58,6 +59,8 @@ class Batch:
         #: grants, and revocations (a TTL of 0), in the order they happened
         self.leases: list[Lease] = []
         self.meta: dict[str, int] = {}
+        #: bucket, key and value (None for a deletion), in the order they happened
+        self.buckets: list[tuple[str, bytes, bytes | None]] = []
         #: ids that a compaction drops
         self.deletions: list[int] = []
         self.answers: list[tuple[Answer, bytes]] = []
@@ -75,7 +78,7 @@ class Batch:
     @property
     def only_rows(self) -> bool:
         """Whether there is nothing to write but the log."""
-        return not (self.leases or self.meta or self.deletions or self.vacuum)
+        return not (self.leases or self.meta or self.buckets or self.deletions or self.vacuum)
 
 
 class Writer:
@@ -134,6 +137,11 @@ class Writer:
                 execute("delete from lease where id = ?", (lease.id,))
         for item in batch.meta.items():
             execute("insert or replace into meta values(?, ?)", item)
+        for name, key, value in batch.buckets:
+            if value is None:
+                execute("delete from bucket where name = ? and key = ?", (name, key))
+            else:
+                execute("insert or replace into bucket values(?, ?, ?)", (name, key, value))
         for first in range(0, len(batch.deletions), IDS_PER_STATEMENT):
             # One statement for many: each one waits for the interpreter lock when it returns.
             some = batch.deletions[first : first + IDS_PER_STATEMENT]

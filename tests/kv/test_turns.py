@@ -238,7 +238,7 @@ async def test_a_commit_that_fails_takes_the_write_that_was_being_staged_with_it
     def half_staged() -> Generator[None, None, list[bytes]]:
         steps = deletion(full)
         next(steps)
-        # The writer's thread takes its time: its failure arrives between two steps whenever it does.
+        # Whenever the writer's thread fails, it is heard of between two steps.
         while not failing.done():
             yield
         return (yield from steps)
