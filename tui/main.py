@@ -1,5 +1,6 @@
 """``c101-console``: which cluster, then the screen. Textual is loaded when it is needed."""
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ def _need_terminal() -> None:
 
 def main() -> None:
     """Run ``c101-console``; ends the process with its exit status."""
+    # Until the first picture (``ConsoleApp``) nearly all that is made stays: code, styles, widgets.
+    gc.disable()
     try:
         root.main(prog_name="c101-console")
     except C101Error as error:
