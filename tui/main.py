@@ -15,7 +15,9 @@ DEMO_MACHINES = 3
 
 
 @click.group(invoke_without_command=True)
-@click.option("--kv", metavar="URL", help="The KV: ssh://USER@HOST/kv-admin.")
+@click.option(
+    "--kv", metavar="URL", help="Endpoints of the KV: ssh://USER@HOST/kv-admin, or etcd's."
+)
 @click.option("--cluster", metavar="NAME", help="A cluster by name.")
 @click.option("--theme", type=click.Choice(["dark", "light"]), default="dark")
 @click.pass_context
