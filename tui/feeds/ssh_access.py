@@ -96,7 +96,11 @@ class SshAccess:
                 changed.clear()
                 if mirror.synced:
                     self._machines = mirror.state.machines
-                    yield ClusterUpdate(cluster=mirror.state, connected=mirror.connected)
+                    yield ClusterUpdate(
+                        cluster=mirror.state,
+                        connected=mirror.connected,
+                        problem=str(mirror.problem or ""),
+                    )
                 elif mirror.problem is not None:
                     raise mirror.problem
         finally:
