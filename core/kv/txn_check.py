@@ -7,9 +7,6 @@ from c101.core.kv.range_read import check_range
 from c101.core.kv.refusal import refuse
 from c101.core.proto import rpc_pb2
 
-#: Compares, or operations of a branch; what a transaction leaves of it its nested ones have.
-OPERATIONS_MAX = 128
-
 _Ops = Sequence[rpc_pb2.RequestOp]
 
 
@@ -23,9 +20,13 @@ def check_put(request: rpc_pb2.PutRequest) -> None:
         raise refuse(refusal.LEASE_PROVIDED)
 
 
-def check_txn(request: rpc_pb2.TxnRequest) -> None:
-    """Raise RpcError for a transaction that is too large, malformed or changes a key twice."""
-    _check_operations(request, OPERATIONS_MAX)
+def check_txn(request: rpc_pb2.TxnRequest, operations_max: int) -> None:
+    """Raise RpcError for a transaction that is too large, malformed or changes a key twice.
+
+    It may have *operations_max* compares, and as many operations in a branch; what it leaves of
+    that its nested ones have.
+    """
+    _check_operations(request, operations_max)
     _changed_keys(request.success)
     _changed_keys(request.failure)
 

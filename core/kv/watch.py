@@ -30,8 +30,8 @@ ROWS_PER_STEP = 500
 REVISIONS_PER_RESPONSE_MAX = 1_000
 #: A catch-up response is sent when it has this many bytes, at the next change of revision.
 RESPONSE_BYTES_SOFT_MAX = 1 << 20
-#: A watch that asked for fragments gets responses of at most this size (1.5 MiB + 512 KiB).
-FRAGMENT_BYTES_MAX = 2 << 20
+#: 1.5 MiB + 512 KiB, as a message of etcd's.
+FRAGMENT_BYTES_DEFAULT = 2 << 20
 
 _FRAGMENT = b"\x38\x01"  # field 7 of WatchResponse
 
@@ -53,6 +53,8 @@ class WatchHub:
         self.compact_revision = compact_revision
         self._group = WatcherGroup()
         self.header: Callable[[int], bytes] = lambda _revision: b""
+        #: a watch that asked for fragments gets responses of at most this size
+        self.fragment_bytes_max = FRAGMENT_BYTES_DEFAULT
 
     @property
     def watching(self) -> bool:
@@ -166,8 +168,8 @@ class WatchHub:
         head = self.header(revision) + watcher.id_field
         size = events.size
         pieces = events.take()
-        if watcher.fragment and size + len(head) > FRAGMENT_BYTES_MAX:
-            fragments = _fragments(pieces, FRAGMENT_BYTES_MAX - len(head) - len(_FRAGMENT))
+        if watcher.fragment and size + len(head) > self.fragment_bytes_max:
+            fragments = _fragments(pieces, self.fragment_bytes_max - len(head) - len(_FRAGMENT))
             for fragment in fragments[:-1]:
                 watcher.sink.send_parts([head + _FRAGMENT, *fragment])
             watcher.sink.send_parts([head, *fragments[-1]])

@@ -13,7 +13,7 @@ from c101.core.kv.stepper import Steps
 from c101.core.kv.tree import interval
 from c101.core.kv.txn import Outcome
 from c101.core.kv.txn_check import check_txn
-from c101.core.kvserver.context import REQUEST_BYTES_MAX, Context, parse
+from c101.core.kvserver.context import Context, parse
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
 from c101.core.rpc.status import Code, RpcError
@@ -36,6 +36,8 @@ class KvService:
         self._header = context.header
         self._index = context.store.index
         self._gate = context.store.gate
+        self._bytes_max = context.write_bytes_max
+        self._operations_max = context.options.max_txn_ops
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
@@ -76,7 +78,7 @@ class KvService:
             request = _read_put(message)
         except DecodeError as exc:
             raise RpcError(Code.INTERNAL, f"grpc: error unmarshalling request: {exc}") from exc
-        if len(message) > REQUEST_BYTES_MAX:
+        if len(message) > self._bytes_max:
             raise refuse(refusal.REQUEST_TOO_LARGE)
         store = self._store
         store.admit()
@@ -86,6 +88,7 @@ class KvService:
     def delete_range(self, call: UnaryCall, message: bytes) -> None:
         """Stage a DeleteRange; it is answered when it is durable."""
         request = parse(rpc_pb2.DeleteRangeRequest, message)
+        self._context.check_size(message)
         store = self._store
         interval(request.key, request.range_end)
 
@@ -104,8 +107,9 @@ class KvService:
     def txn(self, call: UnaryCall, message: bytes) -> None:
         """Run a Txn; it is answered when what it did, or saw, is durable."""
         request = parse(rpc_pb2.TxnRequest, message)
-        check_txn(request)
+        check_txn(request, self._operations_max)
         if not txn.is_read_only(request):
+            self._context.check_size(message)
             self._gate.perform(self._write_steps(request), partial(self._written, call))
         elif self._store.merging:
             # Its compares look at what is current.

@@ -15,7 +15,9 @@ from c101.core.kvserver.http import http_handler
 from c101.core.kvserver.kv import KvService
 from c101.core.kvserver.lease import LeaseService, expire
 from c101.core.kvserver.maintenance import MaintenanceService
+from c101.core.kvserver.options import GRPC_OVERHEAD_BYTES, KvOptions
 from c101.core.kvserver.watch import WatchService
+from c101.core.rpc.limits import Limits
 from c101.core.rpc.server import Server
 
 #: Calls that run when the server stops may take this long.
@@ -35,8 +37,14 @@ class KvServer:
     ConfigError or StorageError when the directory cannot be used.
     """
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        options: KvOptions = KvOptions(),  # noqa: B008
+    ) -> None:
         self._clock = clock
+        self._options = options
         self._directory = directory
         self._tasks: list[asyncio.Task[None]] = []
         #: where it listens
@@ -44,7 +52,8 @@ class KvServer:
 
     async def __aenter__(self) -> Self:
         store = Store(Storage(self._directory), self._clock)
-        self.context = context = Context.of(store, self._clock)
+        options = self._options
+        self.context = context = Context.of(store, self._clock, options)
         lease = LeaseService(context)
         self.rpc = Server(
             {
@@ -58,6 +67,10 @@ class KvServer:
                 "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
             },
             http=http_handler(context),
+            limits=Limits(
+                message_bytes_max=options.max_request_bytes + GRPC_OVERHEAD_BYTES,
+                streams_max=options.max_concurrent_streams,
+            ),
         )
         loop = asyncio.get_running_loop()
         self._tasks = [

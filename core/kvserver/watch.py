@@ -15,8 +15,6 @@ from c101.core.rpc.status import RpcError
 
 #: Watches of one stream; one more is cancelled at once.
 WATCHES_PER_STREAM_MAX = 100_000
-#: How often a watch that asked for it hears the revision when nothing else was sent, in seconds.
-PROGRESS_SECONDS = 600.0
 #: How long such a notification waits, again and again, for events that are on their way.
 _MERGE_POLL_SECONDS = 0.05
 
@@ -211,9 +209,10 @@ class WatchSession:
 
     async def notify_progress(self) -> None:
         """Tell watches that asked for it how far they are when nothing else did, for ever."""
+        interval_seconds = self._context.options.watch_progress_notify_seconds
         await self._notifying.wait()
         while True:
-            await self._context.clock.sleep(PROGRESS_SECONDS)
+            await self._context.clock.sleep(interval_seconds)
             while self._context.store.merging:
                 await self._context.clock.sleep(_MERGE_POLL_SECONDS)
             header = self._context.current_header()

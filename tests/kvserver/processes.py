@@ -193,10 +193,13 @@ class Process:
 class Ours(Process):
     """``c101-core kv`` on *directory*."""
 
-    def __init__(self, directory: Path, *, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, prefix: tuple[str, ...] = (), flags: tuple[str, ...] = ()
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self.prefix = prefix
+        self.flags = flags
 
     def command(self) -> list[str]:
         url = f"http://127.0.0.1:{self.port}"
@@ -209,6 +212,7 @@ class Ours(Process):
             str(self.directory / "kv"),
             "--listen",
             url,
+            *self.flags,
         ]
 
     def start(self) -> None:
@@ -225,9 +229,10 @@ class Ours(Process):
 class Etcd(Process):
     """Debian's etcd on *directory*."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, flags: tuple[str, ...] = ()) -> None:
         self.directory = directory
         self.port = free_port()
+        self.flags = flags
 
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -236,7 +241,7 @@ class Etcd(Process):
             "etcd", "--name", "t1", "--data-dir", str(self.directory / "etcd"),
             "--listen-client-urls", client, "--advertise-client-urls", client,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-            "--initial-cluster", f"t1={peer}", "--log-level", "error",
+            "--initial-cluster", f"t1={peer}", "--log-level", "error", *self.flags,
         ]  # fmt: skip
         with (self.directory / "etcd.log").open("ab") as log:
             self._process = subprocess.Popen(arguments, stdout=log, stderr=log)

@@ -1,0 +1,97 @@
+"""What ``c101-core kv`` may be told: a field, and a flag, an option; names and units are etcd's.
+
+Only what is needed to read a command line is imported here: the same program relays for SSH.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import click
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+#: A larger request is refused, as etcd does (1.5 MiB).
+REQUEST_BYTES_DEFAULT: Final = 1536 * KIB
+#: What a message may have beyond that before it is refused unread.
+GRPC_OVERHEAD_BYTES: Final = 512 * KIB
+#: Requests of one connection must fit what it may hold at once (``rpc.limits.held_bytes_max``).
+REQUEST_BYTES_MAX: Final = 32 * MIB
+#: Compares, or operations of a branch, of one transaction.
+TXN_OPERATIONS_DEFAULT: Final = 128
+STREAMS_DEFAULT: Final = 4_096
+PROGRESS_SECONDS_DEFAULT: Final = 600.0
+#: More often than that, notifications would be the load.
+PROGRESS_SECONDS_MIN: Final = 0.1
+
+_UNITS: Final = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0,
+}  # fmt: skip
+_PART: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KvOptions:
+    """How the KV serves.
+
+    ``max_request_bytes``: a larger write is refused; a message may have 512 KiB more.
+    """
+
+    max_request_bytes: int = REQUEST_BYTES_DEFAULT
+    max_txn_ops: int = TXN_OPERATIONS_DEFAULT
+    max_concurrent_streams: int = STREAMS_DEFAULT
+    watch_progress_notify_seconds: float = PROGRESS_SECONDS_DEFAULT
+
+    @classmethod
+    def of_flags(cls, *, watch_progress_notify_interval: float, **limits: int) -> "KvOptions":
+        """Return what the flags of ``kv_flags`` say."""
+        return cls(watch_progress_notify_seconds=watch_progress_notify_interval, **limits)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration such as ``1h30m`` or ``100ms``; raise ValueError."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration such as 10m, 1h30m or 100ms")
+    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _interval(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    """Return the seconds of a flag that is an interval; raise click's usage error."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    if seconds < PROGRESS_SECONDS_MIN:
+        raise click.BadParameter(f"{text} is shorter than 100ms")
+    return seconds
+
+
+_FLAGS = (
+    click.option(
+        "--max-request-bytes", type=click.IntRange(1, REQUEST_BYTES_MAX),
+        default=REQUEST_BYTES_DEFAULT, metavar="BYTES", help="Of one write; 1.5 MiB.",
+    ),
+    click.option(
+        "--max-txn-ops", type=click.IntRange(1, 1_000_000), default=TXN_OPERATIONS_DEFAULT,
+        metavar="N", help="Operations of one transaction; 128.",
+    ),
+    click.option(
+        "--max-concurrent-streams", type=click.IntRange(1, 2**31 - 1), default=STREAMS_DEFAULT,
+        metavar="N", help="Calls and streams of one connection at a time; 4096.",
+    ),
+    click.option(
+        "--watch-progress-notify-interval", callback=_interval, default="10m", metavar="TIME",
+        help="How often a silent watch hears the revision, if it asked to; 10m.",
+    ),
+)  # fmt: skip
+
+
+def kv_flags(command: _Command) -> _Command:
+    """Give *command* the flags that ``KvOptions.of_flags`` takes."""
+    for flag in reversed(_FLAGS):
+        command = flag(command)
+    return command
