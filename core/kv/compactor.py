@@ -99,7 +99,7 @@ class Compactor:
         self._tell(revision, None)
 
     async def _delete(self, dropped: list[int], *, finished: int | None = None) -> None:
-        self._store.admit()
+        self._store.admission.check_working()
         self._store.stage_cleaning(dropped, finished=finished)
         await self._store.durable()
 

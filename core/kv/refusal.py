@@ -25,6 +25,8 @@ TOO_MANY_REQUESTS = (Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests")
 LEASE_NOT_FOUND = (Code.NOT_FOUND, "etcdserver: requested lease not found")
 LEASE_EXISTS = (Code.FAILED_PRECONDITION, "etcdserver: lease already exists")
 LEASE_TTL_TOO_LARGE = (Code.OUT_OF_RANGE, "etcdserver: too large lease TTL")
+CORRUPT = (Code.DATA_LOSS, "etcdserver: corrupt cluster")
+BAD_TRANSFEREE = (Code.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
 STOPPED = (Code.UNAVAILABLE, "etcdserver: server stopped")
 #: Ours (etcd panics when its disk fails): whether the write survived is unknown.
 STORAGE_FAILED = (Code.UNAVAILABLE, "etcdserver: storage failed, the store is read-only")

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from c101.core.clock import Clock
-from c101.core.kv import refusal
+from c101.core.kv import alarms, refusal
+from c101.core.kv.admission import Admission
+from c101.core.kv.answers import Durable, Refused
 from c101.core.kv.gate import WriteGate
 from c101.core.kv.index import Index
 from c101.core.kv.lessor import Lessor
@@ -27,7 +29,7 @@ from c101.core.kv.storage import Storage
 from c101.core.kv.tree import Interval, contains
 from c101.core.kv.watch import WatchHub
 from c101.core.kv.writer import Answer, Batch, Writer
-from c101.core.rpc.status import Code, RpcError
+from c101.core.proto import rpc_pb2
 
 logger = logging.getLogger(__name__)
 
@@ -40,27 +42,21 @@ ANSWERS_PER_STEP = 400
 FREED_PER_STEP = 4_000
 
 
-class Durable:
-    """An answer for our own tasks: ``future`` is done once the batch is, or has its error."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.future: asyncio.Future[None] = loop.create_future()
-
-    def reply(self, _message: bytes, /) -> None:
-        """Note that the batch is durable."""
-        if not self.future.done():
-            self.future.set_result(None)
-
-    def fail(self, status: Code, message: str, /) -> None:
-        """Note that the batch failed."""
-        if not self.future.done():
-            self.future.set_exception(RpcError(status, message))
-
-
 class Store:
-    """Everything of one data directory, on the loop that is running."""
+    """Everything of one data directory, on the loop that is running.
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    A database that would become larger than *quota_bytes* raises NOSPACE, and a request that writes
+    has at most *write_bytes_max*; ``None`` is no such limit.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        *,
+        quota_bytes: int | None = None,
+        write_bytes_max: int | None = None,
+    ) -> None:
         self.storage = storage
         self.clock = clock
         self._loop = asyncio.get_running_loop()
@@ -76,7 +72,7 @@ class Store:
         self._next_to_merge: Batch | None = None
         self._after_merge: list[Callable[[], None]] = []
         self._scheduled = False
-        self._refusal: Refusal | None = None
+        self.admission = Admission(storage, quota_bytes, write_bytes_max)
         self._idle: asyncio.Future[None] | None = None
         self._pins: dict[int, int] = {}
         self._writer = Writer(storage, self._loop, self._done)
@@ -101,16 +97,26 @@ class Store:
     @property
     def writable(self) -> bool:
         """Whether writes are taken."""
-        return self._refusal is None
+        return self.admission.refusal is None
 
     # ---- what writes see ----
 
     def admit(self) -> None:
         """Raise RpcError when writes are not taken: call it before staging anything."""
-        if self._refusal is not None:
-            raise refuse(self._refusal)
+        if self.admission.refusal is not None:
+            raise refuse(self.admission.refusal)
         if len(self._batch.answers) >= PENDING_ANSWERS_MAX:
             raise refuse(refusal.TOO_MANY_REQUESTS)
+
+    def refuse_growth(self, answer: Answer) -> None:
+        """Refuse a request that is larger than ``admission.put_bytes_max``.
+
+        The first that finds no room raises NOSPACE, and hears of it when that is durable.
+        """
+        alarm = self.admission.no_room()
+        if alarm is not None:
+            self.stage_alarm(alarm, raised=True)
+        self.answer(Refused(answer, refusal.NO_SPACE), b"")
 
     def current(self, key: bytes) -> State | None:
         """Return the state of *key* with everything staged applied."""
@@ -164,6 +170,12 @@ class Store:
         What a bucket means is in memory elsewhere; that changes once ``durable`` is done.
         """
         self._batch.buckets.append((name, key, value))
+
+    def stage_alarm(self, alarm: rpc_pb2.AlarmMember, *, raised: bool) -> None:
+        """Stage that *alarm* is raised, or disarmed; it has its effect with the commit."""
+        key = alarm.SerializeToString()
+        self.stage_bucket(alarms.BUCKET, key, b"" if raised else None)
+        self._batch.alarms.append((alarm, raised))
 
     def stage_compaction(self, revision: int) -> None:
         """Stage that *revision* is the compact revision."""
@@ -252,6 +264,7 @@ class Store:
             self._failed(batch, batch.failure)
         else:
             self._submit()
+            self.admission.committed(batch)
             self._merging = self._merge(batch)
             self._merge_on()
         if self._idle is not None and not self._idle.done() and self.settled:
@@ -323,8 +336,9 @@ class Store:
 
     def _failed(self, batch: Batch, why: Refusal) -> None:
         logger.error("commit failed", extra={"reason": why[1], "revision": batch.revision})
+        self.admission.dropped()
         if why is not refusal.NO_SPACE:
-            self._refusal = why
+            self.admission.fail(why)
         waiting = batch.answers + self._batch.answers
         self._batch = Batch()
         self.staged.clear()
@@ -355,7 +369,7 @@ class Store:
 
     async def close(self) -> None:
         """Take no more writes, wait for those that were taken, close the files."""
-        self._refusal = refusal.STOPPED
+        self.admission.fail(refusal.STOPPED)
         self.gate.finish()
         if not self.settled:
             self._idle = self._loop.create_future()

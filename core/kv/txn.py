@@ -92,6 +92,17 @@ def is_read_only(request: rpc_pb2.TxnRequest) -> bool:
     return True
 
 
+def has_puts(request: rpc_pb2.TxnRequest) -> bool:
+    """Say whether any branch, at any depth, could put."""
+    for operations in (request.success, request.failure):
+        for op in operations:
+            if op.HasField("request_put"):
+                return True
+            if op.HasField("request_txn") and has_puts(op.request_txn):
+                return True
+    return False
+
+
 def decide(view: View, request: rpc_pb2.TxnRequest) -> Branch:
     """Evaluate every compare that matters and return what is to run."""
     succeeded = all(holds(view, compare) for compare in request.compare)

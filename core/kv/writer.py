@@ -16,6 +16,7 @@ from c101.core.kv.lessor import Lease
 from c101.core.kv.record import Change
 from c101.core.kv.refusal import Refusal
 from c101.core.kv.storage import IDS_PER_STATEMENT, Storage, marks
+from c101.core.proto import rpc_pb2
 from c101.core.rpc.status import Code
 
 #: Up to this many changes are one multi-row INSERT, a transaction by itself: one statement, one
@@ -40,6 +41,7 @@ class Batch:
     """Changes to be committed together, and who is to be told."""
 
     __slots__ = (
+        "alarms",
         "answers",
         "buckets",
         "changes",
@@ -61,6 +63,8 @@ class Batch:
         self.meta: dict[str, int] = {}
         #: bucket, key and value (None for a deletion), in the order they happened
         self.buckets: list[tuple[str, bytes, bytes | None]] = []
+        #: the alarms among those, and whether each is raised or disarmed
+        self.alarms: list[tuple[rpc_pb2.AlarmMember, bool]] = []
         #: ids that a compaction drops
         self.deletions: list[int] = []
         self.answers: list[tuple[Answer, bytes]] = []

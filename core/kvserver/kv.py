@@ -6,13 +6,12 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
-from c101.core.kv import refusal, txn, write
-from c101.core.kv.refusal import refuse
+from c101.core.kv import txn, write
 from c101.core.kv.revision import bound
 from c101.core.kv.stepper import Steps
 from c101.core.kv.tree import interval
 from c101.core.kv.txn import Outcome
-from c101.core.kv.txn_check import check_txn
+from c101.core.kv.txn_check import check_put, check_txn
 from c101.core.kvserver.context import Context, parse
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
@@ -36,7 +35,7 @@ class KvService:
         self._header = context.header
         self._index = context.store.index
         self._gate = context.store.gate
-        self._bytes_max = context.write_bytes_max
+        self._admission = context.store.admission
         self._operations_max = context.options.max_txn_ops
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
@@ -78,9 +77,12 @@ class KvService:
             request = _read_put(message)
         except DecodeError as exc:
             raise RpcError(Code.INTERNAL, f"grpc: error unmarshalling request: {exc}") from exc
-        if len(message) > self._bytes_max:
-            raise refuse(refusal.REQUEST_TOO_LARGE)
         store = self._store
+        if len(message) > self._admission.put_bytes_max:
+            self._context.check_size(message)
+            check_put(request)
+            store.refuse_growth(call)
+            return
         store.admit()
         body = write.put(store, request)
         store.answer(call, self._header(store.staged_revision) + body)
@@ -109,7 +111,11 @@ class KvService:
         request = parse(rpc_pb2.TxnRequest, message)
         check_txn(request, self._operations_max)
         if not txn.is_read_only(request):
-            self._context.check_size(message)
+            if len(message) > self._admission.put_bytes_max:
+                self._context.check_size(message)
+                if txn.has_puts(request):
+                    self._store.refuse_growth(call)
+                    return
             self._gate.perform(self._write_steps(request), partial(self._written, call))
         elif self._store.merging:
             # Its compares look at what is current.

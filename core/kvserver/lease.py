@@ -25,6 +25,8 @@ _KEY = b"\x2a"  # field 5 of LeaseTimeToLiveResponse
 
 #: How often leases are looked at if none ends earlier; a new lease lasts longer than that.
 TICK_SECONDS = 0.5
+#: What a grant takes of the quota, as etcd reckons it.
+LEASE_BYTES = 64
 #: When the process stood still for this long beyond what it slept, leases are given that time:
 #: renewals that came in meanwhile have not been read.
 STALL_SECONDS = 1.0
@@ -58,6 +60,9 @@ class LeaseService:
         request = parse(rpc_pb2.LeaseGrantRequest, message)
         store = self._store
         store.admit()
+        if store.admission.put_bytes_max < LEASE_BYTES:
+            store.refuse_growth(call)
+            return
         lease_id = request.ID or self._free_id()
         ttl = self._lessor.check_grant(lease_id, request.TTL)
         store.stage_lease(lease_id, ttl)
@@ -212,11 +217,13 @@ async def expire(store: Store, clock: Clock) -> None:
             logger.warning("stood still; leases are prolonged", extra={"seconds": round(late, 1)})
             lessor.postpone(late)
         due = lessor.due()
-        if due:
-            await _end_all(store, due)
+        if due and not await _end_all(store, due):
+            # Whatever forbids it stays for a while: an alarm, a disk that failed.
+            await clock.sleep(TICK_SECONDS)
 
 
-async def _end_all(store: Store, due: list[int]) -> None:
+async def _end_all(store: Store, due: list[int]) -> bool:
+    """End the leases *due*; return whether that was possible. If not, they are due again."""
     try:
         for lease_id in due:
             if store.lessor.lookup(lease_id) is not None:
@@ -227,5 +234,6 @@ async def _end_all(store: Store, due: list[int]) -> None:
             logger.warning("leases cannot be ended", extra={"reason": exc.message})
         for lease_id in due:
             store.lessor.retry(lease_id)
-    else:
-        logger.debug("leases ended", extra={"count": len(due)})
+        return False
+    logger.debug("leases ended", extra={"count": len(due)})
+    return True

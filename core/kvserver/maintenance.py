@@ -4,12 +4,12 @@ import zlib
 from collections.abc import Mapping
 
 from c101.core.kv import refusal
+from c101.core.kv.alarms import describe
 from c101.core.kv.refusal import refuse
 from c101.core.kv.revision import bound
 from c101.core.kvserver.context import ETCD_VERSION, RAFT_TERM, Context, parse
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
-from c101.core.rpc.status import Code, RpcError
 
 #: Rows hashed before other work gets a turn.
 ROWS_PER_STEP = 500
@@ -26,7 +26,7 @@ class MaintenanceService:
         """Return the handlers by path."""
         return {
             "/etcdserverpb.Maintenance/Status": self.status,
-            "/etcdserverpb.Maintenance/Alarm": self.alarm,
+            "/etcdserverpb.Maintenance/Alarm": unary(self.alarm),
             "/etcdserverpb.Maintenance/Defragment": unary(self.defragment),
             "/etcdserverpb.Maintenance/Hash": unary(self.hash),
             "/etcdserverpb.Maintenance/HashKV": unary(self.hash_kv),
@@ -47,20 +47,31 @@ class MaintenanceService:
             raftIndex=index,
             raftAppliedIndex=index,
             raftTerm=RAFT_TERM,
+            errors=map(describe, self._store.admission.alarms.raised()),
         )
         call.reply(self._context.current_header() + response.SerializeToString())
 
-    def alarm(self, call: UnaryCall, message: bytes) -> None:
-        """Answer that there is no alarm; none can be raised."""
+    async def alarm(self, message: bytes) -> bytes:
+        """List, raise or disarm alarms. As with etcd the answer has no header."""
         request = parse(rpc_pb2.AlarmRequest, message)
-        if request.action == rpc_pb2.AlarmRequest.ACTIVATE:
-            raise RpcError(Code.FAILED_PRECONDITION, "c101: alarms cannot be activated by hand")
-        call.reply(self._context.current_header())
+        response = rpc_pb2.AlarmResponse()
+        alarms = self._store.admission.alarms
+        if request.action == rpc_pb2.AlarmRequest.GET:
+            response.alarms.extend(alarms.raised(request.alarm))
+        elif request.alarm != rpc_pb2.AlarmType.NONE:
+            alarm = rpc_pb2.AlarmMember(memberID=request.memberID, alarm=request.alarm)
+            raised = request.action == rpc_pb2.AlarmRequest.ACTIVATE
+            if raised or alarms.includes(alarm):
+                self._store.admission.check_working()
+                self._store.stage_alarm(alarm, raised=raised)
+                await self._store.durable()
+                response.alarms.append(alarm)
+        return response.SerializeToString()
 
     async def defragment(self, message: bytes) -> bytes:
         """Copy the write-ahead log into the database and give free pages back to the disk."""
         parse(rpc_pb2.DefragmentRequest, message)
-        self._store.admit()
+        self._store.admission.check_working()
         await self._store.defragment()
         # etcd leaves the header out here.
         return b""

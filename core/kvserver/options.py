@@ -12,6 +12,8 @@ import click
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+#: As in etcd: what a larger database would need is a cluster.
+QUOTA_BYTES_DEFAULT: Final = 2048 * MIB
 #: A larger request is refused, as etcd does (1.5 MiB).
 REQUEST_BYTES_DEFAULT: Final = 1536 * KIB
 #: What a message may have beyond that before it is refused unread.
@@ -37,18 +39,31 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 class KvOptions:
     """How the KV serves.
 
-    ``max_request_bytes``: a larger write is refused; a message may have 512 KiB more.
+    ``quota_backend_bytes``: a database that would become larger raises NOSPACE; 0 is the default,
+    less is no quota. ``max_request_bytes``: a larger write is refused; a message may have 512 KiB
+    more.
     """
 
+    quota_backend_bytes: int = QUOTA_BYTES_DEFAULT
     max_request_bytes: int = REQUEST_BYTES_DEFAULT
     max_txn_ops: int = TXN_OPERATIONS_DEFAULT
     max_concurrent_streams: int = STREAMS_DEFAULT
     watch_progress_notify_seconds: float = PROGRESS_SECONDS_DEFAULT
 
     @classmethod
-    def of_flags(cls, *, watch_progress_notify_interval: float, **limits: int) -> "KvOptions":
+    def of_flags(
+        cls,
+        *,
+        watch_progress_notify_interval: float,
+        quota_backend_bytes: int,
+        **limits: int,
+    ) -> "KvOptions":
         """Return what the flags of ``kv_flags`` say."""
-        return cls(watch_progress_notify_seconds=watch_progress_notify_interval, **limits)
+        return cls(
+            quota_backend_bytes=quota_backend_bytes or QUOTA_BYTES_DEFAULT,
+            watch_progress_notify_seconds=watch_progress_notify_interval,
+            **limits,
+        )
 
 
 def parse_duration(text: str) -> float:
@@ -71,6 +86,10 @@ def _interval(_context: click.Context, _option: click.Parameter, text: str) -> f
 
 
 _FLAGS = (
+    click.option(
+        "--quota-backend-bytes", type=int, default=QUOTA_BYTES_DEFAULT, metavar="BYTES",
+        help="A larger database takes no more puts; 2 GiB; less than 0: no quota.",
+    ),
     click.option(
         "--max-request-bytes", type=click.IntRange(1, REQUEST_BYTES_MAX),
         default=REQUEST_BYTES_DEFAULT, metavar="BYTES", help="Of one write; 1.5 MiB.",

@@ -10,7 +10,7 @@ from c101.core.clock import Clock
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
 from c101.core.kvserver.cluster import ClusterService
-from c101.core.kvserver.context import Context
+from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
 from c101.core.kvserver.http import http_handler
 from c101.core.kvserver.kv import KvService
 from c101.core.kvserver.lease import LeaseService, expire
@@ -51,8 +51,13 @@ class KvServer:
         self.urls: list[str] = []
 
     async def __aenter__(self) -> Self:
-        store = Store(Storage(self._directory), self._clock)
         options = self._options
+        store = Store(
+            Storage(self._directory),
+            self._clock,
+            quota_bytes=options.quota_backend_bytes if options.quota_backend_bytes > 0 else None,
+            write_bytes_max=options.max_request_bytes - LOG_ENTRY_BYTES,
+        )
         self.context = context = Context.of(store, self._clock, options)
         lease = LeaseService(context)
         self.rpc = Server(

@@ -41,14 +41,26 @@ class Client:
             ],
         )
 
-    def call(self, path: str, request: Message, response: type[_M]) -> _M:
-        method = self.channel.unary_unary(
-            "/etcdserverpb." + path,
+    def call(
+        self, path: str, request: Message, response: type[_M], seconds: float = CALL_SECONDS
+    ) -> _M:
+        """Call a method; a path of no package is etcdserverpb's."""
+        answer: _M = self._method(path, request, response)(request, timeout=seconds)
+        return answer
+
+    def begin(self, path: str, request: Message, response: type[_M]) -> grpc.Future:
+        """Call a method and do not wait for its answer."""
+        return self._method(path, request, response).future(request)
+
+    def _method(
+        self, path: str, request: Message, response: type[Message]
+    ) -> grpc.UnaryUnaryMultiCallable:
+        full = path if path.startswith("/") else "/etcdserverpb." + path
+        return self.channel.unary_unary(
+            full,
             request_serializer=type(request).SerializeToString,
             response_deserializer=response.FromString,
         )
-        answer: _M = method(request, timeout=CALL_SECONDS)
-        return answer
 
     def put(self, key: bytes, value: bytes = b"", **options: object) -> rpc_pb2.PutResponse:
         request = rpc_pb2.PutRequest(key=key, value=value, **options)  # type: ignore[arg-type]
@@ -85,6 +97,10 @@ class Client:
 
     def status(self) -> rpc_pb2.StatusResponse:
         return self.call("Maintenance/Status", rpc_pb2.StatusRequest(), rpc_pb2.StatusResponse)
+
+    def hash_kv(self, revision: int = 0) -> rpc_pb2.HashKVResponse:
+        request = rpc_pb2.HashKVRequest(revision=revision)
+        return self.call("Maintenance/HashKV", request, rpc_pb2.HashKVResponse)
 
     @property
     def revision(self) -> int:
