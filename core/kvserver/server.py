@@ -11,9 +11,12 @@ from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
 from c101.core.kvserver.cluster import ClusterService
 from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
+from c101.core.kvserver.election import ElectionService
 from c101.core.kvserver.http import http_handler
+from c101.core.kvserver.in_process import InProcess
 from c101.core.kvserver.kv import KvService
 from c101.core.kvserver.lease import LeaseService, expire
+from c101.core.kvserver.lock import LockService
 from c101.core.kvserver.maintenance import MaintenanceService
 from c101.core.kvserver.options import GRPC_OVERHEAD_BYTES, KvOptions
 from c101.core.kvserver.watch import WatchService
@@ -60,14 +63,20 @@ class KvServer:
         )
         self.context = context = Context.of(store, self._clock, options)
         lease = LeaseService(context)
+        unary = {
+            **KvService(context).handlers(),
+            **lease.handlers(),
+            **MaintenanceService(context).handlers(),
+            **ClusterService(context).handlers(),
+        }
+        inside = InProcess(context, dict(unary))
+        unary.update(LockService(inside).handlers())
+        election = ElectionService(inside)
+        unary.update(election.handlers())
         self.rpc = Server(
+            unary,
             {
-                **KvService(context).handlers(),
-                **lease.handlers(),
-                **MaintenanceService(context).handlers(),
-                **ClusterService(context).handlers(),
-            },
-            {
+                **election.stream_handlers(),
                 "/etcdserverpb.Watch/Watch": WatchService(context).watch,
                 "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
             },
