@@ -79,7 +79,7 @@ class Index:
             state = self.states.get(key)
             if state is not None and state[CHANGE] < limit:
                 found.append(state)
-            elif (change := self._change_before(key, limit)) is not None:
+            elif (change := self.put_before(key, limit)) is not None:
                 found.append(change)
         changes = [one for one in found if isinstance(one, int)]
         if not changes:
@@ -91,7 +91,7 @@ class Index:
             if not isinstance(one, int) or one in records
         ]
 
-    def _change_before(self, key: bytes, limit: int) -> int | None:
+    def put_before(self, key: bytes, limit: int) -> int | None:
         """Return the last put of *key* before *limit*, unless a deletion came after it."""
         history = self.histories.get(key)
         change = None if history is None else key_index.newest_before(history, limit)
@@ -99,7 +99,7 @@ class Index:
 
     def existed_before(self, key: bytes, limit: int) -> bool:
         """Say whether *key* existed just before the change id *limit*."""
-        return self._change_before(key, limit) is not None
+        return self.put_before(key, limit) is not None
 
     def keys_ever(self, span: Interval, limit: int) -> tuple[list[bytes], Interval | None]:
         """Return about *limit* keys of *span* that have history, in order, and what is left of it.

@@ -1,18 +1,14 @@
-"""etcdserverpb.Maintenance: Status, Alarm, Defragment, Hash, HashKV."""
+"""etcdserverpb.Maintenance: Status, Alarm, Defragment, Hash, HashKV, MoveLeader."""
 
-import zlib
 from collections.abc import Mapping
 
 from c101.core.kv import refusal
 from c101.core.kv.alarms import describe
+from c101.core.kv.hash import Hasher
 from c101.core.kv.refusal import refuse
-from c101.core.kv.revision import bound
 from c101.core.kvserver.context import ETCD_VERSION, RAFT_TERM, Context, parse
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
-
-#: Rows hashed before other work gets a turn.
-ROWS_PER_STEP = 500
 
 
 class MaintenanceService:
@@ -21,6 +17,7 @@ class MaintenanceService:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
+        self._hasher = Hasher(context.store, context.clock)
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
@@ -30,6 +27,7 @@ class MaintenanceService:
             "/etcdserverpb.Maintenance/Defragment": unary(self.defragment),
             "/etcdserverpb.Maintenance/Hash": unary(self.hash),
             "/etcdserverpb.Maintenance/HashKV": unary(self.hash_kv),
+            "/etcdserverpb.Maintenance/MoveLeader": self.move_leader,
         }
 
     def status(self, call: UnaryCall, message: bytes) -> None:
@@ -77,33 +75,27 @@ class MaintenanceService:
         return b""
 
     async def hash(self, message: bytes) -> bytes:
-        """Hash everything: equal data gives equal hashes among c101's, not with an etcd's."""
+        """Hash every change that is there; an etcd's covers its membership, too."""
         parse(rpc_pb2.HashRequest, message)
-        checksum = await self._checksum(self._store.revision)
-        response = rpc_pb2.HashResponse(hash=checksum)
+        response = rpc_pb2.HashResponse(hash=await self._hasher.everything())
         return self._context.current_header() + response.SerializeToString()
 
     async def hash_kv(self, message: bytes) -> bytes:
-        """Hash what is kept up to a revision (0: the current one); see ``hash``."""
+        """Hash what is kept up to a revision (0: the current one), as an etcd does."""
         request = parse(rpc_pb2.HashKVRequest, message)
         store = self._store
-        revision = request.revision or store.revision
-        if revision > store.revision:
-            raise refuse(refusal.FUTURE_REVISION)
-        if revision < store.compact_revision:
+        compacted = store.compact_revision
+        if 0 < request.revision <= compacted:
             raise refuse(refusal.COMPACTED)
-        response = rpc_pb2.HashKVResponse(
-            compact_revision=store.compact_revision, hash_revision=revision
-        )
-        response.hash = await self._checksum(revision)
+        if request.revision > store.revision:
+            raise refuse(refusal.FUTURE_REVISION)
+        checksum = await self._hasher.up_to(request.revision or store.revision)
+        response = rpc_pb2.HashKVResponse(hash=checksum, compact_revision=compacted)
         return self._context.current_header() + response.SerializeToString()
 
-    async def _checksum(self, revision: int) -> int:
-        checksum = start = 0
-        limit = bound(revision)
-        while rows := self._store.storage.scan(start, limit, ROWS_PER_STEP):
-            for change, key, record in rows:
-                checksum = zlib.crc32(change.to_bytes(8, "big") + key + (record or b""), checksum)
-            start = rows[-1][0] + 1
-            await self._context.clock.sleep(0)
-        return checksum
+    def move_leader(self, call: UnaryCall, message: bytes) -> None:
+        """Move the leadership to the one member, which has it; the answer has no header."""
+        request = parse(rpc_pb2.MoveLeaderRequest, message)
+        if request.targetID != self._store.storage.member_id:
+            raise refuse(refusal.BAD_TRANSFEREE)
+        call.reply(b"")

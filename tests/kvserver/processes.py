@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -163,11 +164,15 @@ class WatchStream:
         self._thread.join()
 
 
-class Process:
+class Process(ABC):
     """A server process; ``port`` is where it listens."""
 
     port: int
     _process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, on the data of an earlier one if there are any."""
 
     def wait_until_it_serves(self) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -93,6 +93,10 @@ def compare(pair: tuple[Client, Client], sequence: list[Operation]) -> None:
             if mine != theirs:
                 note(f"{operation.path}\n{request}\nours: {mine}\netcd: {theirs}")
             assert mine == theirs
+        # What both keep, in all their history, is the same down to the byte.
+        for revision in (0, max(1, revisions[0] + len(sequence) // 2)):
+            mine, theirs = (hash_kv(client, revision) for client in pair)
+            assert mine == theirs
         for client in pair:
             txn = rpc_pb2.TxnRequest()
             txn.success.add().request_put.key = prefix + b"a"
@@ -103,6 +107,14 @@ def compare(pair: tuple[Client, Client], sequence: list[Operation]) -> None:
     finally:
         for stream in streams:
             stream.close()
+
+
+def hash_kv(client: Client, revision: int) -> object:
+    try:
+        response = client.hash_kv(revision)
+    except grpc.RpcError as exc:
+        return (exc.code(), exc.details())
+    return response.header.revision, response.hash, response.compact_revision
 
 
 def _until_last(stream: WatchStream, client: Client) -> dict[int, list[kv_pb2.Event]]:
