@@ -36,6 +36,16 @@ class Compactor:
         if self._finished_at < store.compact_revision:
             self._wanted.set()
 
+    async def compact(self, revision: int) -> None:
+        """Compact at *revision*: it is durable, and what it drops begins to go.
+
+        Raises RpcError for a revision that is compacted already or not there yet.
+        """
+        self._store.admit()
+        self.schedule(revision)
+        await self._store.durable()
+        self.begin()
+
     def schedule(self, revision: int) -> None:
         """Stage the compaction at *revision*; the caller answers with the batch.
 

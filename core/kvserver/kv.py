@@ -180,11 +180,8 @@ class KvService:
     async def compact(self, message: bytes) -> bytes:
         """Compact; with ``physical`` the answer waits until the old revisions are gone."""
         request = parse(rpc_pb2.CompactionRequest, message)
-        store, compactor = self._store, self._context.compactor
-        store.admit()
-        compactor.schedule(request.revision)
-        await store.durable()
-        compactor.begin()
+        compactor = self._context.compactor
+        await compactor.compact(request.revision)
         if request.physical:
             await compactor.finished(request.revision)
         return self._context.current_header()

@@ -9,6 +9,7 @@ from typing import Self
 from c101.core.clock import Clock
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
+from c101.core.kvserver.auto_compaction import AutoCompaction
 from c101.core.kvserver.cluster import ClusterService
 from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
 from c101.core.kvserver.election import ElectionService
@@ -91,6 +92,9 @@ class KvServer:
             loop.create_task(expire(store, self._clock), name="kv lease expiry"),
             loop.create_task(context.compactor.run(), name="kv compaction"),
         ]
+        if options.retention is not None:
+            automatic = AutoCompaction(context, self._clock, options.retention)
+            self._tasks.append(loop.create_task(automatic.run(), name="kv automatic compaction"))
         return self
 
     async def __aexit__(self, *_exc: object) -> None:

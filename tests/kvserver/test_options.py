@@ -8,7 +8,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from c101.core.kvserver.options import parse_duration
+from c101.core.errors import ConfigError
+from c101.core.kvserver.options import Retention, parse_duration, parse_retention
 from c101.core.proto import rpc_pb2
 from tests.kvserver.processes import Ours, WatchStream
 
@@ -29,6 +30,29 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize(
+    ("mode", "text", "retention"),
+    [
+        ("periodic", "0", None),
+        ("periodic", "12", Retention(seconds=12 * 3600)),
+        ("periodic", "90m", Retention(seconds=5400)),
+        ("periodic", "0s", None),
+        ("revision", "0", None),
+        ("revision", "1000", Retention(revisions=1000)),
+    ],
+)
+def test_a_retention_is_a_time_or_a_number_by_its_mode(
+    mode: str, text: str, retention: Retention | None
+) -> None:
+    assert parse_retention(mode, text) == retention
+
+
+def test_revisions_are_not_counted_in_minutes() -> None:
+    # etcd takes 5m for three hundred thousand million revisions.
+    with pytest.raises(ConfigError, match="not a number of revisions"):
+        parse_retention("revision", "5m")
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("flag", "value"),
@@ -38,6 +62,11 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ("--max-request-bytes", "99999999999"),
         ("--max-txn-ops", "-1"),
         ("--max-concurrent-streams", "0"),
+        ("--quota-backend-bytes", "2GB"),
+        ("--auto-compaction-mode", "hourly"),
+        ("--auto-compaction-retention", "-1"),
+        ("--auto-compaction-retention", "soon"),
+        ("--auto-compaction-retention", "1d"),
         ("--watch-progress-notify-interval", "10"),
         ("--watch-progress-notify-interval", "99ms"),
     ],
