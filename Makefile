@@ -1,7 +1,7 @@
 # Everything runs in .venv, installed from the lock file. `make setup` is done by every other target when it is due.
 PYTHON ?= python3
 BIN := .venv/bin
-PROTO := kv auth rpc v3lock v3election agent
+PROTO := kv auth rpc v3lock v3election health reflection reflection_v1alpha agent
 
 .PHONY: setup demo test quick fuzz check proto-current fmt lint types contracts proto wheel lock bench screenshots snapshots clean
 

@@ -1,5 +1,6 @@
 """Which writes are taken: a disk may have failed, an alarm be raised, the quota be reached."""
 
+import asyncio
 import logging
 import sys
 
@@ -25,8 +26,9 @@ class Admission:
         self._quota = Quota(storage, quota_bytes, self._write_bytes_max)
         self._raising = False
         self.alarms = Alarms(storage.load_bucket(BUCKET))
-        #: why nothing can be written at all
+        #: why nothing can be written at all, and for who waits for that
         self.failure: Refusal | None = None
+        self.failed = asyncio.Event()
         #: why clients change nothing
         self.refusal: Refusal | None = None
         #: a request that puts and is larger than this is refused; negative: every one is
@@ -41,6 +43,7 @@ class Admission:
     def fail(self, why: Refusal) -> None:
         """Take no more writes, for good."""
         self.failure = why
+        self.failed.set()
         self._reckon()
 
     def no_room(self) -> rpc_pb2.AlarmMember | None:

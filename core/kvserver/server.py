@@ -13,6 +13,7 @@ from c101.core.kvserver.auto_compaction import AutoCompaction
 from c101.core.kvserver.cluster import ClusterService
 from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
 from c101.core.kvserver.election import ElectionService
+from c101.core.kvserver.health import HealthService
 from c101.core.kvserver.http import http_handler
 from c101.core.kvserver.in_process import InProcess
 from c101.core.kvserver.kv import KvService
@@ -20,6 +21,7 @@ from c101.core.kvserver.lease import LeaseService, expire
 from c101.core.kvserver.lock import LockService
 from c101.core.kvserver.maintenance import MaintenanceService
 from c101.core.kvserver.options import GRPC_OVERHEAD_BYTES, KvOptions
+from c101.core.kvserver.reflection import ReflectionService
 from c101.core.kvserver.watch import WatchService
 from c101.core.rpc.limits import Limits
 from c101.core.rpc.server import Server
@@ -70,17 +72,22 @@ class KvServer:
             **MaintenanceService(context).handlers(),
             **ClusterService(context).handlers(),
         }
+        # Lock and Election are clients of the services above, whatever these check.
         inside = InProcess(context, dict(unary))
+        election, health = ElectionService(inside), HealthService(context)
         unary.update(LockService(inside).handlers())
-        election = ElectionService(inside)
         unary.update(election.handlers())
+        unary.update(health.handlers())
+        streams = {
+            "/etcdserverpb.Watch/Watch": WatchService(context).watch,
+            "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
+            **election.stream_handlers(),
+            **health.stream_handlers(),
+        }
+        streams.update(ReflectionService((*unary, *streams)).stream_handlers())
         self.rpc = Server(
             unary,
-            {
-                **election.stream_handlers(),
-                "/etcdserverpb.Watch/Watch": WatchService(context).watch,
-                "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
-            },
+            streams,
             http=http_handler(context),
             limits=Limits(
                 message_bytes_max=options.max_request_bytes + GRPC_OVERHEAD_BYTES,
