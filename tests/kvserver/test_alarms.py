@@ -1,5 +1,7 @@
 """Alarms and the quota, beside a real etcd: what each refuses, and what brings the store back."""
 
+import os
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -195,6 +197,22 @@ def test_a_full_store_refuses_puts_until_it_is_compacted_defragmented_and_disarm
     client.put(b"a", b"")
     assert fill(client) > QUOTA // 2
     client.close()
+
+
+def test_the_way_back_that_the_documentation_gives_leads_back(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "etcd.md").read_text()
+    script = text.partition("To bring it back")[2].split("```")[1]
+    assert "alarm disarm" in script
+    own = Ours(tmp_path, flags=(f"--quota-backend-bytes={QUOTA}",))
+    own.start()
+    client = own.client()
+    fill(client)
+    environment = {**os.environ, "ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": f"127.0.0.1:{own.port}"}
+    subprocess.run(["sh", "-euc", script], check=True, timeout=50, env=environment)
+    assert alarm(client, GET, NONE) == []
+    assert fill(client) > QUOTA // 2
+    client.close()
+    own.stop()
 
 
 def test_a_large_put_that_would_pass_the_quota_is_refused_before_it_is_written(

@@ -121,6 +121,23 @@ def test_limits_are_those_of_the_flags(limited: Ours) -> None:
 
 
 @pytest.mark.integration
+def test_a_larger_limit_takes_larger_values_and_gives_them_back(tmp_path: Path) -> None:
+    ours = Ours(tmp_path, flags=(f"--max-request-bytes={16 << 20}",))
+    ours.start()
+    client = ours.client()
+    value = bytes(range(256)) * (15 << 12)
+    watch = WatchStream(client)
+    watch.create(key=b"large")
+    client.put(b"large", value)
+    assert client.get(b"large").kvs[0].value == value
+    watch.close()
+    with pytest.raises(grpc.RpcError, match="request is too large"):
+        client.put(b"large", bytes(16 << 20))
+    client.close()
+    ours.stop()
+
+
+@pytest.mark.integration
 def test_a_silent_watch_hears_the_revision_every_interval(limited: Ours) -> None:
     client = limited.client()
     watch = WatchStream(client)
