@@ -17,7 +17,7 @@ from c101.core.kv.revision import SHIFT, SUB_BITS, TOMBSTONE, bound
 from c101.core.kv.storage import LogRow
 from c101.core.kv.store import Store
 
-#: A step ends with so many rows, or bytes about, whichever is less: some milliseconds.
+#: A step ends with so many rows, or the one that makes it so many bytes: about a millisecond.
 ROWS_PER_STEP = 500
 BYTES_PER_STEP = 1 << 20
 
@@ -86,13 +86,11 @@ class Hasher:
 
     async def _rows(self, limit: int) -> AsyncIterator[list[LogRow]]:
         """Yield the rows below *limit*, a step's at a time."""
-        start, count = 0, 1
-        while rows := self._store.storage.scan(start, limit, count):
+        scan = self._store.storage.scan_bytes
+        start = 0
+        while rows := scan(start, limit, ROWS_PER_STEP, BYTES_PER_STEP):
             yield rows
             start = rows[-1][0] + 1
-            size = sum(len(record) for _, _, record in rows if record)
-            # The next step has as many rows of this size as it may, but at most twice as many.
-            count = min(2 * count, ROWS_PER_STEP, 1 + BYTES_PER_STEP * len(rows) // (size + 1))
             await self._clock.sleep(0)
 
 

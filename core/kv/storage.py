@@ -226,6 +226,19 @@ class Storage:
             (start, limit, rows_max),
         ).fetchall()
 
+    def scan_bytes(self, start: int, limit: int, rows_max: int, bytes_max: int) -> list[LogRow]:
+        """Return rows as ``scan`` does; the one that brings them to *bytes_max* is the last."""
+        rows: list[LogRow] = []
+        size = 0
+        statement = "select id, key, record from log where id >= ? and id < ? order by id limit ?"
+        with closing(self._reader.execute(statement, (start, limit, rows_max))) as found:
+            for row in found:
+                rows.append(row)
+                size += len(row[1]) + len(row[2] or b"")
+                if size >= bytes_max:
+                    break
+        return rows
+
     def size_bytes(self) -> tuple[int, int]:
         """Return the size of the database, and how much of it is in use."""
         pages = self._reader.execute("pragma page_count").fetchone()[0]

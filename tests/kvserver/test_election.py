@@ -68,8 +68,8 @@ def play(process: Process) -> list[object]:
         proclaim(client, renamed, b"renamed").header.revision - start,
     ]
     look()
-    # The text is the client's or the server's, whoever is first.
-    seen.append(refusal(lambda: campaign(client, b"e", 0x78, b"v", seconds=0.3))[0])
+    # Code and text are the client's or the server's, whoever is first.
+    refusal(lambda: campaign(client, b"e", 0x78, b"v", seconds=0.3))
     until(lambda: candidates(client, b"e") == 1)
     seen += [
         refusal(lambda: resign(client, None)),

@@ -12,7 +12,7 @@ import pytest
 from c101.core.kv.hash import bucket_key, bucket_value
 from c101.core.kv.revision import change_id
 from c101.core.proto import rpc_pb2
-from tests.kvserver.lock_calls import refusal
+from tests.kvserver.lock_calls import refusal, until
 from tests.kvserver.processes import (
     HAVE_ETCD,
     HAVE_ETCDCTL,
@@ -142,6 +142,7 @@ def test_a_hash_is_of_one_revision_while_others_write_and_compact(ours: Ours) ->
         for _ in range(20):
             assert client.hash_kv(revision).hash == expected
             assert client.hash_kv().header.revision >= revision
+        until(lambda: client.revision > revision + 2)
     finally:
         stop.set()
         thread.join()
