@@ -73,15 +73,23 @@ def authenticate(name: str, password: str) -> Step:
     return "Authenticate", rpc_pb2.AuthenticateRequest(name=name, password=password)
 
 
+def by(caller: str, step: Step) -> Step:
+    return step[0], step[1], caller
+
+
 def by_root(step: Step) -> Step:
-    return step[0], step[1], "root"
+    return by("root", step)
+
+
+def log_in(name: str, password: str) -> Step:
+    return "log in", rpc_pb2.AuthenticateRequest(name=name, password=password)
 
 
 ENABLE: Step = ("AuthEnable", rpc_pb2.AuthEnableRequest())
 DISABLE: Step = ("AuthDisable", rpc_pb2.AuthDisableRequest())
 USERS: Step = ("UserList", rpc_pb2.AuthUserListRequest())
 ROLES: Step = ("RoleList", rpc_pb2.AuthRoleListRequest())
-LOG_IN: Step = ("log in", rpc_pb2.AuthenticateRequest(name="root", password="pw"))
+LOG_IN = log_in("root", "pw")
 ODD_TYPE = rpc_pb2.AuthRoleGrantPermissionRequest(
     name="r",
     perm=auth_pb2.Permission(permType=7, key=b"q"),  # type: ignore[arg-type]
@@ -235,7 +243,32 @@ SCRIPTS: dict[str, list[Step]] = {
         by_root(change_password("root", "other")),
         by_root(USERS),
         authenticate("root", "other"),
-        ("log in", rpc_pb2.AuthenticateRequest(name="root", password="other")),
+        log_in("root", "other"),
+    ],
+    "a token ends with its user, their password, and with auth; not with a role": [
+        user_add("root", "pw"),
+        grant_role("root", "root"),
+        role_add("r"),
+        *(user_add(name, "pw") for name in ("deleted", "changed", "demoted")),
+        grant_role("demoted", "r"),
+        ENABLE,
+        *(log_in(name, "pw") for name in ("root", "deleted", "changed", "demoted")),
+        by_root(user_delete("deleted")),
+        by("deleted", user_get("deleted")),
+        by_root(user_add("deleted", "pw")),
+        by("deleted", user_get("deleted")),
+        by_root(change_password("changed", "pw")),
+        by("changed", user_get("changed")),
+        by("demoted", role_get("r")),
+        by_root(revoke_role("demoted", "r")),
+        by("demoted", role_get("r")),
+        by("demoted", user_get("demoted")),
+        by_root(DISABLE),
+        ENABLE,
+        by("demoted", user_get("demoted")),
+        by_root(USERS),
+        LOG_IN,
+        by_root(USERS),
     ],
     "root and its role stay while auth is on": [
         user_add("root", "pw"),
