@@ -52,7 +52,8 @@ def grant_permission(state: AuthState, request: rpc_pb2.AuthRoleGrantPermissionR
     """Permit a range to a role.
 
     Granted again for the same range the type is replaced, if the permission is the first of those
-    that begin at its key: etcd looks no further, and keeps the others beside each other.
+    that begin at its key: etcd looks no further, and keeps the others beside each other. (Of more
+    than twelve, etcd's order of those that begin at one key is by chance.)
     """
     if not request.HasField("perm"):
         raise refuse(refusal.PERMISSION_NOT_GIVEN)

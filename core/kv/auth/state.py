@@ -16,7 +16,6 @@ Role = auth_pb2.Role
 
 #: The user without whom auth cannot be enabled, and the role that may do everything.
 ROOT: Final = "root"
-ROOT_NAME: Final = ROOT.encode()
 
 #: The revision of an auth store that nobody changed.
 FIRST_AUTH_REVISION: Final = 1

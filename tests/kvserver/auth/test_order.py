@@ -9,6 +9,8 @@ from google.protobuf.message import Message
 
 from c101.core.clock import SystemClock
 from c101.core.kv import refusal
+from c101.core.kv.auth import checks
+from c101.core.kv.auth.caller import Caller
 from c101.core.kv.auth.state import Change
 from c101.core.kvserver.server import KvServer
 from c101.core.proto import auth_pb2, rpc_pb2
@@ -202,6 +204,40 @@ async def test_a_long_read_is_refused_if_the_auth_store_changed_under_it(
     server.context.auth.state.apply(Change())
     assert await refused_with(reading) == refusal.AUTH_OLD_REVISION
     await user.ask("KV/Range", read)
+
+
+async def test_a_lease_of_many_keys_is_looked_at_in_steps(
+    server: KvServer, by_socket: Asking, user: Asking
+) -> None:
+    await by_socket.ask("Lease/LeaseGrant", rpc_pb2.LeaseGrantRequest(ID=7, TTL=9000))
+    count = 2 * checks.KEYS_PER_STEP + 100
+    for first in range(0, count, 100):
+        puts = [rpc_pb2.PutRequest(key=b"u/%d" % (first + n), lease=7) for n in range(100)]
+        ops = [rpc_pb2.RequestOp(request_put=put) for put in puts]
+        await by_socket.ask("KV/Txn", rpc_pb2.TxnRequest(success=ops))
+    context = server.context
+    caller = Caller(user="u", revision=context.auth.revision)
+    looking = checks.check_lease(context.auth, context.store.lessor, caller, 7)
+    assert sum(1 for _ in looking) == 2
+    leased = rpc_pb2.PutRequest(key=b"u/one more", lease=7)
+    in_txn = rpc_pb2.TxnRequest(success=[rpc_pb2.RequestOp(request_put=leased)])
+    told = rpc_pb2.LeaseTimeToLiveRequest(ID=7, keys=True)
+    requests: list[tuple[str, Message]] = [
+        ("KV/Put", leased),
+        ("KV/Txn", in_txn),
+        ("Lease/LeaseTimeToLive", told),
+        ("Lease/LeaseLeases", rpc_pb2.LeaseLeasesRequest()),
+    ]
+    for path, request in requests:
+        await user.ask(path, request)
+    # One key of another's, and nothing of the lease is the user's to touch.
+    await by_socket.ask("KV/Put", rpc_pb2.PutRequest(key=b"x", lease=7))
+    before = server.context.store.revision
+    revoke = rpc_pb2.LeaseRevokeRequest(ID=7)
+    for path, request in [*requests, ("Lease/LeaseRevoke", revoke)]:
+        asked = asyncio.create_task(user.ask(path, request))
+        assert await refused_with(asked) == refusal.PERMISSION_DENIED
+    assert server.context.store.revision == before
 
 
 async def test_the_admin_socket_is_root_and_tcp_is_nobody(

@@ -118,5 +118,4 @@ def test_random_requests_under_random_permissions_get_the_answers_of_a_real_etcd
         mine, theirs = (session.ask(path, request, caller) for session in users)
         if mine != theirs:
             note(f"{path} by {caller!r}\n{request}\nours: {mine}\netcd: {theirs}")
-        # Whether there was a role of the sequence before does not matter.
         assert mine == theirs

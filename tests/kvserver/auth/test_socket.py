@@ -80,6 +80,9 @@ def test_grpcio_by_token_is_that_user_by_tcp_and_by_the_socket(
         assert put(channel, b"u/a", session.tokens["u"]) == ""
         assert put(channel, b"anywhere", session.tokens["u"]) == "etcdserver: permission denied"
         assert put(channel, b"u/a", "rubbish") == "etcdserver: invalid auth token"
+    token = session.tokens["u"]
+    assert token is not None
+    assert token.partition(".")[0] not in own.log
     session.client.close()
 
 
