@@ -7,6 +7,7 @@ from c101.core.kv import refusal
 from c101.core.kv.refusal import refuse
 from c101.core.kv.revision import bound
 from c101.core.kvserver.context import ETCD_VERSION, RAFT_TERM, Context, parse
+from c101.core.kvserver.permission import admins
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
 from c101.core.rpc.status import Code, RpcError
@@ -24,12 +25,14 @@ class MaintenanceService:
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
+        auth = self._context.auth
         return {
+            # Health checks ask for it without a name.
             "/etcdserverpb.Maintenance/Status": self.status,
             "/etcdserverpb.Maintenance/Alarm": self.alarm,
-            "/etcdserverpb.Maintenance/Defragment": unary(self.defragment),
-            "/etcdserverpb.Maintenance/Hash": unary(self.hash),
-            "/etcdserverpb.Maintenance/HashKV": unary(self.hash_kv),
+            "/etcdserverpb.Maintenance/Defragment": admins(auth, unary(self.defragment)),
+            "/etcdserverpb.Maintenance/Hash": admins(auth, unary(self.hash)),
+            "/etcdserverpb.Maintenance/HashKV": admins(auth, unary(self.hash_kv)),
         }
 
     def status(self, call: UnaryCall, message: bytes) -> None:
@@ -53,6 +56,12 @@ class MaintenanceService:
     def alarm(self, call: UnaryCall, message: bytes) -> None:
         """Answer that there is no alarm; none can be raised."""
         request = parse(rpc_pb2.AlarmRequest, message)
+        auth = self._context.auth
+        if auth.enabled:
+            caller = auth.caller_of(call)
+            auth.require_named(caller)
+            if request.action != rpc_pb2.AlarmRequest.GET:
+                auth.require_admin(caller)
         if request.action == rpc_pb2.AlarmRequest.ACTIVATE:
             raise RpcError(Code.FAILED_PRECONDITION, "c101: alarms cannot be activated by hand")
         call.reply(self._context.current_header())

@@ -9,6 +9,7 @@ from typing import Self
 from c101.core.clock import Clock
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
+from c101.core.kvserver.auth import AuthService
 from c101.core.kvserver.cluster import ClusterService
 from c101.core.kvserver.context import Context
 from c101.core.kvserver.http import http_handler
@@ -16,6 +17,7 @@ from c101.core.kvserver.kv import KvService
 from c101.core.kvserver.lease import LeaseService, expire
 from c101.core.kvserver.maintenance import MaintenanceService
 from c101.core.kvserver.watch import WatchService
+from c101.core.rpc.peer import ADMIN_ROLE
 from c101.core.rpc.server import Server
 
 #: Calls that run when the server stops may take this long.
@@ -52,6 +54,7 @@ class KvServer:
                 **lease.handlers(),
                 **MaintenanceService(context).handlers(),
                 **ClusterService(context).handlers(),
+                **AuthService(context).handlers(),
             },
             {
                 "/etcdserverpb.Watch/Watch": WatchService(context).watch,
@@ -73,6 +76,7 @@ class KvServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.context.reads.close()
+        self.context.auth.close()
         await self.context.store.close()
 
     async def listen_tcp(self, host: str, port: int) -> str:
@@ -86,8 +90,11 @@ class KvServer:
         return url
 
     async def listen_unix(self, path: Path) -> str:
-        """Listen on a unix socket that only its owner may use; return the URL."""
-        await self.rpc.serve_unix(path)
+        """Listen on a unix socket that only its owner may use; return the URL.
+
+        Who comes by it without a token is root, also while auth is on: the role is the socket.
+        """
+        await self.rpc.serve_unix(path, role=ADMIN_ROLE)
         url = f"unix://{path}"
         self.urls.append(url)
         return url
