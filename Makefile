@@ -26,7 +26,7 @@ quick: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
 
 fuzz: setup
-	C101_FUZZ_SEQUENCES=2000 $(BIN)/python -m pytest tests/kvserver/test_differential.py
+	C101_FUZZ_SEQUENCES=2000 $(BIN)/python -m pytest tests/kvserver/test_differential.py tests/kvserver/auth/test_random.py
 
 check: setup lint types contracts proto-current wheel
 

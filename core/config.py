@@ -150,7 +150,17 @@ def _by_endpoint(kv: str, environ: Mapping[str, str]) -> ClusterAddress:
     for name, local in local_clusters(environ):
         if kv in {local.kv.unix, local.kv.http}:
             return ClusterAddress(name=name, kv=kv, ssh=local.ssh, local=local)
-    return ClusterAddress(name=kv, kv=kv)
+    return ClusterAddress(name=short_name(kv), kv=kv)
+
+
+def short_name(kv: str) -> str:
+    """Return what a cluster without a name is called: its first endpoint, and how many follow.
+
+    ``http://a:2379,http://b:2379,http://c:2379`` is ``a:2379 +2``.
+    """
+    first, *others = kv.split(",")
+    place = first.partition("://")[2] or first
+    return f"{place} +{len(others)}" if others else place
 
 
 def _by_name(name: str, configured: ConfigFile, environ: Mapping[str, str]) -> ClusterAddress:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Mapping, Sequence
@@ -104,6 +105,9 @@ class ConsoleApp(App[int]):
         self.call_after_refresh(self._connect)
 
     def _connect(self) -> None:
+        # What is there by the first picture stays, and is left out of every collection.
+        gc.freeze()
+        gc.enable()
         if self._feeding is None:
             self._feeding = asyncio.create_task(self._feed(), name="feeds")
 

@@ -1,5 +1,6 @@
 """``c101-console``: which cluster, then the screen. Textual is loaded when it is needed."""
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ DEMO_MACHINES = 3
 
 
 @click.group(invoke_without_command=True)
-@click.option("--kv", metavar="URL", help="The KV: ssh://USER@HOST/kv-admin.")
+@click.option(
+    "--kv", metavar="URL", help="Endpoints of the KV: ssh://USER@HOST/kv-admin, or etcd's."
+)
 @click.option("--cluster", metavar="NAME", help="A cluster by name.")
 @click.option("--theme", type=click.Choice(["dark", "light"]), default="dark")
 @click.pass_context
@@ -64,6 +67,8 @@ def _need_terminal() -> None:
 
 def main() -> None:
     """Run ``c101-console``; ends the process with its exit status."""
+    # Until the first picture (``ConsoleApp``) nearly all that is made stays: code, styles, widgets.
+    gc.disable()
     try:
         root.main(prog_name="c101-console")
     except C101Error as error:

@@ -26,6 +26,7 @@ from c101.agents.host.reconcile import (
     reconcile,
     restart_of,
 )
+from c101.agents.host.twin import other_holder
 from c101.agents.runtime.unit_manager import LoadedUnit, UnitManager
 from c101.core.clock import Clock
 from c101.core.errors import C101Error
@@ -79,6 +80,7 @@ class Agent:
         self._pin: KVPin | None = None
         self._pin_written = 0.0
         self._refused = ""  # why the KV is not acted on, as last logged
+        self._twin = ""  # who else holds this machine's id, as last logged
         self._unloadable: dict[str, str] = {}  # unit: hash of the text that would not load
         self._kept: dict[str, str] = {}  # unit: why it is kept although it is not wanted
         self._link: tuple[bool, float] = (False, clock.time())
@@ -135,7 +137,7 @@ class Agent:
             if not (self._mirror.synced and self._mirror.connected):
                 continue
             cluster = self._mirror.state
-            if not self._accepts(cluster.revision):
+            if not self._accepts(cluster.revision) or self._has_twin(cluster):
                 continue
             self._accepted.set()
             await self._reconcile(cluster)
@@ -159,6 +161,13 @@ class Agent:
             self._pin_written = now
         self._pin = fresh
         return True
+
+    def _has_twin(self, cluster: ClusterState) -> bool:
+        twin = other_holder(cluster, self._settings.presence)
+        if twin and twin != self._twin:
+            logger.error("nothing is done under an id that is not ours alone", extra={"held": twin})
+        self._twin = twin
+        return bool(twin)
 
     async def _reconcile(self, cluster: ClusterState) -> None:
         held = {unit.name: unit for unit in await self._units.units()}

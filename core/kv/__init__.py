@@ -19,6 +19,7 @@ What is where::
     watcher        one watch; watcher_group: who is interested; watch: history and live
     lessor         leases
     compactor      old revisions leave
+    auth           users, roles, permissions, tokens: a package of its own
     refusal        etcd's error codes and texts
 
 Three rules hold it together. A write is *staged* in memory, made durable with whatever else came in

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError, Message
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
+from c101.core.kv.auth.store import AuthStore
 from c101.core.kv.compactor import Compactor
 from c101.core.kv.reads import Reads
 from c101.core.kv.record import header_encoder
@@ -35,6 +36,7 @@ class Context:
     store: Store
     reads: Reads
     compactor: Compactor
+    auth: AuthStore
     clock: Clock
     header: Callable[[int], bytes]
     options: KvOptions
@@ -51,6 +53,7 @@ class Context:
             store=store,
             reads=Reads(store, clock),
             compactor=Compactor(store, clock),
+            auth=AuthStore(store, clock),
             clock=clock,
             header=header,
             options=options,

@@ -7,12 +7,16 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError
 
 from c101.core.kv import txn, write
+from c101.core.kv.auth import checks
+from c101.core.kv.auth.caller import NOBODY, Caller
+from c101.core.kv.range_read import check_range
 from c101.core.kv.revision import bound
 from c101.core.kv.stepper import Steps
 from c101.core.kv.tree import interval
 from c101.core.kv.txn import Outcome
 from c101.core.kv.txn_check import check_put, check_txn
 from c101.core.kvserver.context import Context, parse
+from c101.core.kvserver.permission import admins
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
 from c101.core.rpc.status import Code, RpcError
@@ -37,6 +41,7 @@ class KvService:
         self._gate = context.store.gate
         self._admission = context.store.admission
         self._operations_max = context.options.max_txn_ops
+        self._auth = context.auth
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
@@ -45,13 +50,18 @@ class KvService:
             "/etcdserverpb.KV/Put": self.put,
             "/etcdserverpb.KV/DeleteRange": self.delete_range,
             "/etcdserverpb.KV/Txn": self.txn,
-            "/etcdserverpb.KV/Compact": unary(self.compact),
+            "/etcdserverpb.KV/Compact": admins(self._auth, unary(self.compact)),
         }
 
     def range(self, call: UnaryCall, message: bytes) -> None:
         """Answer a Range from what is committed."""
         # The plain get, by far the most frequent: field 1, its length, the key, nothing else.
-        if 2 < len(message) < _SHORT_KEY and message[0] == 10 and message[1] == len(message) - 2:
+        if (
+            2 < len(message) < _SHORT_KEY
+            and message[0] == 10
+            and message[1] == len(message) - 2
+            and not self._auth.enabled
+        ):
             index = self._index
             header = self._header(index.revision)
             if index.merging:
@@ -61,16 +71,45 @@ class KvService:
             call.reply(header if state is None else header + state[0] + _COUNT_ONE)
             return
         request = parse(rpc_pb2.RangeRequest, message)
+        unchanged = None
+        if self._auth.enabled:
+            check_range(request)
+            caller = self._auth.caller_of(call)
+            checks.check_read(self._auth, caller, request.key, request.range_end)
+            unchanged = partial(self._auth.require_unchanged, caller)
         header = self._header(self._store.revision)
-        answer = _Answer(call, header)
+        answer = _Answer(call, header, unchanged)
         self._context.reads.range(request, answer.finished, answer.cancelled)
 
     def put(self, call: UnaryCall, message: bytes) -> None:
         """Stage a Put; it is answered when it is durable."""
-        if self._gate.closed:
-            self._gate.wait(partial(answer_errors, self._put, call, message))
+        if self._gate.closed or self._auth.enabled:
+            self._put_in_turn(call, message)
         else:
             self._put(call, message)
+
+    def _put_in_turn(self, call: UnaryCall, message: bytes) -> None:
+        request = parse(rpc_pb2.PutRequest, message)
+        check_put(request)
+        caller = self._auth.caller_of(call)
+        store = self._store
+        if len(message) > self._admission.put_bytes_max:
+            self._refuse_put(call, message)
+            return
+
+        def steps() -> Steps:
+            store.admit()
+            if self._auth.enabled:
+                yield from checks.check_put(self._auth, store.lessor, caller, request)
+            return [write.put(store, request)]
+
+        def finished(body: list[bytes] | RpcError) -> None:
+            if isinstance(body, RpcError):
+                call.fail(body.status, body.message)
+            else:
+                store.answer(call, self._header(store.staged_revision) + body[0])
+
+        self._gate.perform(steps(), finished)
 
     def _put(self, call: UnaryCall, message: bytes) -> None:
         try:
@@ -79,13 +118,17 @@ class KvService:
             raise RpcError(Code.INTERNAL, f"grpc: error unmarshalling request: {exc}") from exc
         store = self._store
         if len(message) > self._admission.put_bytes_max:
-            self._context.check_size(message)
             check_put(request)
-            store.refuse_growth(call)
+            self._refuse_put(call, message)
             return
         store.admit()
         body = write.put(store, request)
         store.answer(call, self._header(store.staged_revision) + body)
+
+    def _refuse_put(self, call: UnaryCall, message: bytes) -> None:
+        """Refuse a put, or a transaction that could put: it is too large, or there is no room."""
+        self._context.check_size(message)
+        self._store.refuse_growth(call)
 
     def delete_range(self, call: UnaryCall, message: bytes) -> None:
         """Stage a DeleteRange; it is answered when it is durable."""
@@ -93,9 +136,12 @@ class KvService:
         self._context.check_size(message)
         store = self._store
         interval(request.key, request.range_end)
+        caller = self._writer(call)
 
         def steps() -> Steps:
             store.admit()
+            if self._auth.enabled:
+                checks.check_delete_range(self._auth, caller, request)
             return (yield from write.delete_range(store, request))
 
         def finished(body: list[bytes] | RpcError) -> None:
@@ -111,19 +157,30 @@ class KvService:
         request = parse(rpc_pb2.TxnRequest, message)
         check_txn(request, self._operations_max)
         if not txn.is_read_only(request):
-            if len(message) > self._admission.put_bytes_max:
-                self._context.check_size(message)
-                if txn.has_puts(request):
-                    self._store.refuse_growth(call)
-                    return
-            self._gate.perform(self._write_steps(request), partial(self._written, call))
+            if len(message) > self._admission.put_bytes_max and txn.has_puts(request):
+                self._refuse_put(call, message)
+                return
+            self._context.check_size(message)
+            steps = self._write_steps(self._writer(call), request)
+            self._gate.perform(steps, partial(self._written, call))
         elif self._store.merging:
             # Its compares look at what is current.
             self._store.after_merge(partial(answer_errors, self._read_txn, call, request))
         else:
             self._read_txn(call, request)
 
+    def _writer(self, call: UnaryCall) -> Caller:
+        """Return who writes, as they are when the request comes; whoever, if nobody will ask."""
+        if self._auth.enabled or self._gate.closed:
+            return self._auth.caller_of(call)
+        return NOBODY
+
     def _read_txn(self, call: UnaryCall, request: rpc_pb2.TxnRequest) -> None:
+        unchanged = None
+        if self._auth.enabled:
+            caller = self._auth.caller_of(call)
+            checks.check_read_only_txn(self._auth, caller, request)
+            unchanged = partial(self._auth.require_unchanged, caller)
         store, reads = self._store, self._context.reads
         view = txn.CommittedView(store)
         branch = txn.decide(view, request)
@@ -137,15 +194,17 @@ class KvService:
             oldest = outcome.oldest_snapshot()
             return (yield from (found if oldest is None else reads.keeping(found, oldest)))
 
-        answer = _Answer(call, self._header(store.revision))
+        answer = _Answer(call, self._header(store.revision), unchanged)
         reads.run(steps(), answer.finished, answer.cancelled)
 
     def _write_steps(
-        self, request: rpc_pb2.TxnRequest
+        self, caller: Caller, request: rpc_pb2.TxnRequest
     ) -> Generator[None, None, tuple[int, Outcome]]:
         """Stage a transaction that writes; return its revision, and what it did."""
         store = self._store
         store.admit()
+        if self._auth.enabled:
+            yield from checks.check_txn(self._auth, store.lessor, caller, request)
         branch = txn.decide(store, request)
         txn.check_branch(store, store, branch, store.staged_revision, store.staged_compaction)
         execution = txn.Execution(store, store, store.staged_revision)
@@ -206,18 +265,29 @@ def _never() -> bool:
 
 
 class _Answer:
-    """Puts the header before the body of a read, and answers with it."""
+    """Puts the header before the body of a read, and answers with it.
 
-    __slots__ = ("_call", "_header")
+    *unchanged* raises RpcError if the read was permitted by what has been changed meanwhile.
+    """
 
-    def __init__(self, call: UnaryCall, header: bytes) -> None:
+    __slots__ = ("_call", "_header", "_unchanged")
+
+    def __init__(
+        self, call: UnaryCall, header: bytes, unchanged: Callable[[], None] | None = None
+    ) -> None:
         self._call = call
         self._header = header
+        self._unchanged = unchanged
 
     def cancelled(self) -> bool:
         return self._call.cancelled
 
     def finished(self, result: list[bytes] | RpcError) -> None:
+        if self._unchanged is not None:
+            try:
+                self._unchanged()
+            except RpcError as exc:
+                result = exc
         if isinstance(result, RpcError):
             self._call.fail(result.status, result.message)
         else:

@@ -8,6 +8,8 @@ from functools import partial
 
 from c101.core.clock import Clock
 from c101.core.kv import write
+from c101.core.kv.auth import checks
+from c101.core.kv.auth.caller import Caller
 from c101.core.kv.lessor import Lease
 from c101.core.kv.pieces import Pieces
 from c101.core.kv.record import length_delimited
@@ -39,6 +41,7 @@ class LeaseService:
         self._context = context
         self._store = context.store
         self._lessor = context.store.lessor
+        self._auth = context.auth
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers of unary calls by path."""
@@ -51,6 +54,8 @@ class LeaseService:
 
     def grant(self, call: UnaryCall, message: bytes) -> None:
         """Grant a lease; it is answered, and its time runs, when it is durable."""
+        if self._auth.enabled:
+            self._auth.require_named(self._auth.caller_of(call))
         if self._store.gate.closed:
             self._store.gate.wait(partial(answer_errors, self._grant, call, message))
         else:
@@ -78,7 +83,17 @@ class LeaseService:
     def revoke(self, call: UnaryCall, message: bytes) -> None:
         """End a lease and delete its keys."""
         request = parse(rpc_pb2.LeaseRevokeRequest, message)
-        store = self._store
+        store, auth = self._store, self._auth
+        caller = auth.caller_of(call)
+        if auth.enabled:
+            auth.require_named(caller)
+
+        def steps() -> Steps:
+            store.admit()
+            if auth.enabled:
+                auth.require_fresh(caller)
+                yield from checks.check_lease(auth, self._lessor, caller, request.ID)
+            return (yield from write.revoke(store, request.ID))
 
         def finished(result: list[bytes] | RpcError) -> None:
             if isinstance(result, RpcError):
@@ -86,7 +101,7 @@ class LeaseService:
             else:
                 store.answer(call, self._context.header(store.staged_revision))
 
-        store.gate.perform(_revocation(store, request.ID), finished)
+        store.gate.perform(steps(), finished)
 
     def time_to_live(self, call: UnaryCall, message: bytes) -> None:
         """Tell how long a lease still lasts, and with ``keys`` what hangs on it."""
@@ -97,6 +112,10 @@ class LeaseService:
             self._time_to_live(call, request)
 
     def _time_to_live(self, call: UnaryCall, request: rpc_pb2.LeaseTimeToLiveRequest) -> None:
+        caller = None
+        if self._auth.enabled:
+            caller = self._auth.caller_of(call)
+            self._auth.require_named(caller)
         lease = self._lessor.committed(request.ID)
         response = rpc_pb2.LeaseTimeToLiveResponse(ID=request.ID, TTL=-1)
         if lease is not None:
@@ -114,15 +133,54 @@ class LeaseService:
             finished([])
         else:
             attached = self._lessor.attached(lease.id)
-            self._context.reads.run(_key_fields(attached), finished, lambda: call.cancelled)
+            steps = self._permitted(caller, attached, _key_fields(attached))
+            self._context.reads.run(steps, finished, lambda: call.cancelled)
+
+    def _permitted(self, caller: Caller | None, keys: list[bytes], steps: Steps) -> Steps:
+        """Return *steps*, with *keys* checked before and the auth store found as it was after."""
+        if caller is None:
+            return (yield from steps)
+        yield from checks.check_lease_keys(self._auth, caller, keys)
+        result = yield from steps
+        self._auth.require_unchanged(caller)
+        return result
 
     def leases(self, call: UnaryCall, message: bytes) -> None:
         """List all leases, the next to end first."""
         parse(rpc_pb2.LeaseLeasesRequest, message)
+        if not self._auth.enabled:
+            call.reply(self._context.current_header() + self._list())
+            return
+        caller = self._auth.caller_of(call)
+        self._auth.require_named(caller)
+
+        def finished(found: list[bytes] | RpcError) -> None:
+            if isinstance(found, RpcError):
+                call.fail(found.status, found.message)
+            else:
+                call.reply(self._context.current_header() + self._list())
+
+        self._context.reads.run(self._all_permitted(caller), finished, lambda: call.cancelled)
+
+    def _all_permitted(self, caller: Caller) -> Steps:
+        """Check that *caller* may read every key of every lease."""
+        if not self._auth.is_admin(caller):
+            looked_at = 0
+            for lease_id in self._lessor.by_expiry():
+                keys = self._lessor.attached(lease_id)
+                yield from checks.check_lease_keys(self._auth, caller, keys)
+                looked_at += 1 + len(keys)
+                if looked_at >= checks.KEYS_PER_STEP:
+                    yield
+                    looked_at = 0
+            self._auth.require_unchanged(caller)
+        return []
+
+    def _list(self) -> bytes:
         response = rpc_pb2.LeaseLeasesResponse()
         for lease_id in self._lessor.by_expiry():
             response.leases.add(ID=lease_id)
-        call.reply(self._context.current_header() + response.SerializeToString())
+        return response.SerializeToString()
 
     async def keep_alive(self, stream: ServerStream) -> None:
         """Renew the leases named on *stream*; one that is gone is answered with a TTL of 0."""
@@ -130,6 +188,8 @@ class LeaseService:
         try:
             async for message in stream:
                 request = parse(rpc_pb2.LeaseKeepAliveRequest, message)
+                if self._auth.enabled:
+                    await self._may_renew(stream, request.ID)
                 header = self._context.current_header()
                 response = rpc_pb2.LeaseKeepAliveResponse(
                     ID=request.ID, TTL=await self._renewed(request.ID)
@@ -138,6 +198,14 @@ class LeaseService:
                 await stream.drain()
         finally:
             self._context.streams.discard(stream)
+
+    async def _may_renew(self, stream: ServerStream, lease_id: int) -> None:
+        """Check that who asks on *stream* may write every key of a lease."""
+        caller = self._auth.caller_of(stream)
+        self._auth.require_named(caller)
+        for _ in checks.check_lease(self._auth, self._lessor, caller, lease_id):
+            await self._context.clock.sleep(0)
+        self._auth.require_unchanged(caller)
 
     async def _renewed(self, lease_id: int) -> int:
         lease = self._lessor.committed(lease_id)

@@ -7,6 +7,7 @@ from c101.core.kv.alarms import describe
 from c101.core.kv.hash import Hasher
 from c101.core.kv.refusal import refuse
 from c101.core.kvserver.context import ETCD_VERSION, RAFT_TERM, Context, parse
+from c101.core.kvserver.permission import admins
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
 
@@ -18,15 +19,18 @@ class MaintenanceService:
         self._context = context
         self._store = context.store
         self._hasher = Hasher(context.store, context.clock)
+        self._alarm = unary(self._answer_alarm)
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
+        auth = self._context.auth
         return {
+            # Health checks ask for it without a name.
             "/etcdserverpb.Maintenance/Status": self.status,
-            "/etcdserverpb.Maintenance/Alarm": unary(self.alarm),
-            "/etcdserverpb.Maintenance/Defragment": unary(self.defragment),
-            "/etcdserverpb.Maintenance/Hash": unary(self.hash),
-            "/etcdserverpb.Maintenance/HashKV": unary(self.hash_kv),
+            "/etcdserverpb.Maintenance/Alarm": self.alarm,
+            "/etcdserverpb.Maintenance/Defragment": admins(auth, unary(self.defragment)),
+            "/etcdserverpb.Maintenance/Hash": admins(auth, unary(self.hash)),
+            "/etcdserverpb.Maintenance/HashKV": admins(auth, unary(self.hash_kv)),
             "/etcdserverpb.Maintenance/MoveLeader": self.move_leader,
         }
 
@@ -49,8 +53,19 @@ class MaintenanceService:
         )
         call.reply(self._context.current_header() + response.SerializeToString())
 
-    async def alarm(self, message: bytes) -> bytes:
-        """List, raise or disarm alarms. As with etcd the answer has no header."""
+    def alarm(self, call: UnaryCall, message: bytes) -> None:
+        """List alarms for whoever has a name, raise or disarm them for an admin."""
+        request = parse(rpc_pb2.AlarmRequest, message)
+        auth = self._context.auth
+        if auth.enabled:
+            caller = auth.caller_of(call)
+            auth.require_named(caller)
+            if request.action != rpc_pb2.AlarmRequest.GET:
+                auth.require_admin(caller)
+        self._alarm(call, message)
+
+    async def _answer_alarm(self, message: bytes) -> bytes:
+        """List, raise or disarm. As with etcd the answer has no header."""
         request = parse(rpc_pb2.AlarmRequest, message)
         response = rpc_pb2.AlarmResponse()
         alarms = self._store.admission.alarms

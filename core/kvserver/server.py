@@ -9,6 +9,7 @@ from typing import Self
 from c101.core.clock import Clock
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
+from c101.core.kvserver.auth import AuthService
 from c101.core.kvserver.auto_compaction import AutoCompaction
 from c101.core.kvserver.cluster import ClusterService
 from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
@@ -24,6 +25,7 @@ from c101.core.kvserver.options import GRPC_OVERHEAD_BYTES, KvOptions
 from c101.core.kvserver.reflection import ReflectionService
 from c101.core.kvserver.watch import WatchService
 from c101.core.rpc.limits import Limits
+from c101.core.rpc.peer import ADMIN_ROLE
 from c101.core.rpc.server import Server
 
 #: Calls that run when the server stops may take this long.
@@ -71,6 +73,7 @@ class KvServer:
             **lease.handlers(),
             **MaintenanceService(context).handlers(),
             **ClusterService(context).handlers(),
+            **AuthService(context).handlers(),
         }
         # Lock and Election are clients of the services above, whatever these check.
         inside = InProcess(context, dict(unary))
@@ -111,6 +114,7 @@ class KvServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.context.reads.close()
+        self.context.auth.close()
         await self.context.store.close()
 
     async def listen_tcp(self, host: str, port: int) -> str:
@@ -124,8 +128,11 @@ class KvServer:
         return url
 
     async def listen_unix(self, path: Path) -> str:
-        """Listen on a unix socket that only its owner may use; return the URL."""
-        await self.rpc.serve_unix(path)
+        """Listen on a unix socket that only its owner may use; return the URL.
+
+        Who comes by it without a token is root, also while auth is on: the role is the socket.
+        """
+        await self.rpc.serve_unix(path, role=ADMIN_ROLE)
         url = f"unix://{path}"
         self.urls.append(url)
         return url

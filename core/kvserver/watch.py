@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 
 from c101.core.kv import refusal
+from c101.core.kv.auth import checks
 from c101.core.kv.record import varint
 from c101.core.kv.tree import Interval
 from c101.core.kv.watch import CatchUp, progress
@@ -17,6 +18,9 @@ from c101.core.rpc.status import RpcError
 WATCHES_PER_STREAM_MAX = 100_000
 #: How long such a notification waits, again and again, for events that are on their way.
 _MERGE_POLL_SECONDS = 0.05
+
+#: A watch without a key begins here.
+FIRST_KEY = b"\0"
 
 _CREATED = b"\x18\x01"  # field 3 of WatchResponse
 _CANCELED = b"\x20\x01"  # field 4
@@ -105,15 +109,7 @@ class WatchSession:
 
     def _create(self, request: _Create) -> None:
         span = _interval(request.key, request.range_end)
-        refused = ""
-        if span[1] is not None and span[1] <= span[0]:
-            refused = refusal.WATCH_EMPTY_RANGE
-        elif request.start_revision < 0:
-            refused = refusal.COMPACTED[1]
-        elif request.watch_id and request.watch_id in self._watchers:
-            refused = refusal.WATCH_DUPLICATE_ID
-        elif len(self._watchers) >= WATCHES_PER_STREAM_MAX:
-            refused = refusal.TOO_MANY_REQUESTS[1]
+        refused = self._refused(request, span)
         header = self._context.current_header()
         if refused:
             reason = refused.encode()
@@ -126,6 +122,32 @@ class WatchSession:
             self._compacted(watcher)
         else:
             self._hub.add(watcher)
+
+    def _refused(self, request: _Create, span: Interval) -> str:
+        """Return why there is no such watch, or an empty string."""
+        denied = self._denied(request) if self._context.auth.enabled else ""
+        if denied:
+            return denied
+        if span[1] is not None and span[1] <= span[0]:
+            return refusal.WATCH_EMPTY_RANGE
+        if request.start_revision < 0:
+            return refusal.COMPACTED[1]
+        if request.watch_id and request.watch_id in self._watchers:
+            return refusal.WATCH_DUPLICATE_ID
+        if len(self._watchers) >= WATCHES_PER_STREAM_MAX:
+            return refusal.TOO_MANY_REQUESTS[1]
+        return ""
+
+    def _denied(self, request: _Create) -> str:
+        """Return why a watch is not permitted, in the words of etcd, or an empty string."""
+        auth = self._context.auth
+        try:
+            caller = auth.caller_of(self._stream)
+            checks.check_read(auth, caller, request.key or FIRST_KEY, request.range_end)
+        except RpcError as exc:
+            code = exc.status.name.title().replace("_", "")
+            return f"rpc error: code = {code} desc = {exc.message}"
+        return ""
 
     def _new_watcher(self, request: _Create, span: Interval) -> Watcher:
         watch_id = request.watch_id or self._free_id()
@@ -238,7 +260,7 @@ class WatchSession:
 
 def _interval(key: bytes, range_end: bytes) -> Interval:
     """Return what a watch covers; unlike a range it may have no key, which is the first one."""
-    low = key or b"\0"
+    low = key or FIRST_KEY
     if not range_end:
         return low, low + b"\0"
     return low, None if range_end == b"\0" else range_end

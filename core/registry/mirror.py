@@ -201,9 +201,11 @@ class Mirror:
         self._notify()
 
     def _lose(self, problem: C101Error) -> None:
-        self._problem = problem
+        known, self._problem = self._problem, problem
         if self._connected:
             self._link_changed(connected=False)
+        elif known is None or str(known) != str(problem):
+            self._notify()
 
     def _notify(self) -> None:
         for callback in list(self._subscribers.values()):

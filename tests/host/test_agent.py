@@ -16,8 +16,9 @@ from c101.agents.client.agent_client import AgentClient
 from c101.agents.runtime.process.power import kill_machine
 from c101.core.clock import SystemClock
 from c101.core.etcd.client import Client
-from c101.core.model.machine import MachineState
+from c101.core.model.machine import MachinePresence, MachineState
 from c101.core.model.unit import Placement, TargetState, UnitState
+from c101.core.registry import records
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.registry import Registry
 from c101.core.rpc.channel import Channel
@@ -56,7 +57,7 @@ class Site:
         }
         flat = [word for pair in arguments.items() for word in pair]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "c101.agents.host.main", *flat
+            sys.executable, "-m", "c101.agents.host.main", *flat, stderr=asyncio.subprocess.PIPE
         )
         try:
             yield process
@@ -177,6 +178,25 @@ async def test_another_kv_is_not_obeyed(site: Site, tmp_path: Path) -> None:
                 assert (await other.registry.snapshot()).machines == {}
             assert before.main_pid is not None
             os.kill(before.main_pid, 0)
+
+
+async def test_a_machine_of_another_boot_under_the_same_id_is_waited_for(site: Site) -> None:
+    await site.launch("a.service")
+    presence = MachinePresence(
+        id=MACHINE, name="first", boot_id="another boot", agent_version="1", runtime="process"
+    )
+    key = Keyspace().machine_presence(MACHINE)
+    async with site.client.held_lease(60) as first:
+        await site.client.put(key, records.encode(presence), lease=first.id)
+        async with site.agent() as second:
+            assert second.stderr is not None
+            said = await second.stderr.readuntil(b"of its own")
+            assert b"held by first, of another boot (another boot)" in said
+            held = (await site.registry.snapshot()).machines[MACHINE].presence
+            assert held == presence
+            assert await site.state("a.service") is None
+            await site.client.delete(key)
+            await site.active("a.service")
 
 
 async def test_a_file_the_runtime_refuses_is_reported_with_the_reason(site: Site) -> None:

@@ -1,5 +1,6 @@
 """The root of ``c101ctl``: global options, verbs by name, errors to exit statuses."""
 
+import gc
 import importlib
 import os
 import sys
@@ -17,6 +18,10 @@ from c101.tui.ctl.session import Options
 
 #: The exit status that a shell gives to who was ended by SIGINT.
 INTERRUPTED = 130
+
+#: Objects made between two collections. What is imported stays: to look at it again and again only
+#: makes every command slower. A verb that follows something is still collected after.
+YOUNG_OBJECTS_MAX = 50_000
 
 #: Every verb: the module that holds it, and its line of help. The module is imported when called.
 VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -136,6 +141,7 @@ def root(
 
 def main() -> None:
     """Run ``c101ctl``; ends the process with its exit status."""
+    gc.set_threshold(YOUNG_OBJECTS_MAX)
     json = _wants_json(sys.argv[1:])
     try:
         sys.exit(_run(json=json))

@@ -101,9 +101,9 @@ def _dialer(url: str, options: Options, clock: "Clock", stack: AsyncExitStack) -
         from c101.core.rpc.dial import dialer_for
 
         return dialer_for(url)
-    from c101.tui.ctl.links import kv_link
+    from c101.agents.ssh.endpoints import kv_link
 
-    link, command = kv_link(url, options.address(), clock)
+    link, command = kv_link(url, options.address().ssh, clock)
     stack.push_async_callback(link.close)
     return link.dialer(command)
 

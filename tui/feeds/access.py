@@ -18,10 +18,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterUpdate:
-    """The cluster as it is now; ``connected`` is false while it is only what was last known."""
+    """The cluster as it is now; ``connected`` is false while it is only what was last known.
+
+    ``problem`` says why, where that is known.
+    """
 
     cluster: ClusterState
     connected: bool = True
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from c101.core.clock import Clock
 from c101.tui.feeds.access import ClusterUpdate
 from c101.tui.feeds.coalesce import Coalescer
 from c101.tui.feeds.keep import Report
+from c101.tui.render.sanitise import sanitise
 from c101.tui.store.console_store import ConsoleStore
 from c101.tui.store.pane_status import Freshness, PaneStatus
 from c101.tui.store.rows import Delta
@@ -28,7 +29,7 @@ class ClusterFeed:
         self._clock = clock
         self._machines_changed = machines_changed
         self._link_changed = link_changed
-        self._connected = True
+        self._link = (True, "")
 
     def take(self, update: ClusterUpdate) -> None:
         """Take in one state."""
@@ -47,12 +48,21 @@ class ClusterFeed:
             self._machines_changed()
         if units or machines:
             self._panes.mark("header")
-        if update.connected != self._connected:
-            self._connected = update.connected
-            freshness = Freshness.LIVE if update.connected else Freshness.RECONNECTING
-            status = PaneStatus(freshness, now)
-            self.report(status)
-            self._link_changed(status)
+        self._take_link(update, now)
+
+    def _take_link(self, update: ClusterUpdate, now: float) -> None:
+        link = (update.connected, sanitise(update.problem))
+        if link == self._link:
+            return
+        since = now
+        if not update.connected and not self._link[0]:
+            # Another reason for the same old picture: it is as old as it was.
+            since = self._store.status("units").since
+        self._link = link
+        freshness = Freshness.LIVE if update.connected else Freshness.RECONNECTING
+        status = PaneStatus(freshness, since, link[1])
+        self.report(status)
+        self._link_changed(status)
 
     def report(self, status: PaneStatus) -> None:
         """Say how fresh what units and machines show is."""

@@ -1,20 +1,20 @@
-"""A cluster over SSH: one connection to the host of the KV, one to each machine, nothing else.
+"""A cluster as the console reaches it: the KV by its endpoints, every machine over SSH.
+
+Where the KV is reached over SSH too there is one connection to its host, one to each machine, and
+nothing else.
 
 Importing this loads the KV's client and protobuf: do it after the first paint, in a thread.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import replace
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from c101.agents.client.agent_client import AgentClient
 from c101.agents.ssh.dial import SshLink, SshTarget
+from c101.agents.ssh.endpoints import AGENT_COMMAND, KV_COMMAND, kv_link, machine_target, target
 from c101.core.clock import Clock
 from c101.core.config import ClusterAddress
-from c101.core.config import SshAccess as SshSettings
-from c101.core.errors import ConfigError, LinkLostError, NotFoundError
+from c101.core.errors import LinkLostError, NotFoundError
 from c101.core.etcd.client import Client
 from c101.core.model.host import JournalBatch, MachineUsage
 from c101.core.model.machine import Machine
@@ -22,11 +22,9 @@ from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.mirror import Mirror
 from c101.core.registry.registry import Registry
 from c101.core.rpc.channel import Channel
+from c101.core.rpc.dial import Dialer, dialer_for
 from c101.tui.feeds.access import ClusterUpdate, KeysUpdate, Say
 from c101.tui.feeds.ssh_verbs import Power, SshVerbs
-
-KV_COMMAND = "c101-core --stdio admin"
-AGENT_COMMAND = "c101-agent --stdio admin"
 
 #: Every key there is, for etcd: from the lowest to beyond the highest.
 ALL_KEYS = (b"\0", b"\0")
@@ -57,8 +55,9 @@ class SshAccess:
         self.ends_at_quit = False
         self._address = address
         self._clock = clock
-        self._kv_link = SshLink(_kv_target(address), clock)
-        self._client = Client([self._kv_link.dialer(KV_COMMAND)], clock=clock)
+        dialers, self._kv_links = _kv_dialers(address, clock)
+        self._kv_names = ", ".join(dialer.name for dialer in dialers)
+        self._client = Client(dialers, clock=clock)
         self._keyspace = Keyspace()
         self.registry = Registry(self._client, self._keyspace, clock)
         self._hosts: dict[str, _Host] = {}
@@ -67,13 +66,13 @@ class SshAccess:
 
     async def open(self, say: Say) -> None:
         """Say what is being done: the streams connect by themselves, and again when lost."""
-        say(f"connecting to {self._kv_link.target.name}…")
+        say(f"connecting to {self._kv_names}…")
 
     async def close(self) -> None:
         """End every stream and connection."""
         await self._client.close()
         await asyncio.gather(*(host.close() for host in self._hosts.values()))
-        await self._kv_link.close()
+        await asyncio.gather(*(link.close() for link in self._kv_links))
 
     async def cluster(self) -> AsyncGenerator[ClusterUpdate, None]:
         """Yield the cluster's state, at once and after every change.
@@ -97,7 +96,11 @@ class SshAccess:
                 changed.clear()
                 if mirror.synced:
                     self._machines = mirror.state.machines
-                    yield ClusterUpdate(cluster=mirror.state, connected=mirror.connected)
+                    yield ClusterUpdate(
+                        cluster=mirror.state,
+                        connected=mirror.connected,
+                        problem=str(mirror.problem or ""),
+                    )
                 elif mirror.problem is not None:
                     raise mirror.problem
         finally:
@@ -150,32 +153,34 @@ class SshAccess:
         return self._target(machine_id) is not None
 
     def round_trip(self, machine_id: str = "") -> float | None:
-        """Return the last known round trip in seconds, to a machine or to the KV."""
+        """Return the last known round trip in seconds, to a machine or to the KV.
+
+        Of a KV that is not reached over SSH none is known.
+        """
         if not machine_id:
-            return self._kv_link.rtt_seconds
+            known = [link.rtt_seconds for link in self._kv_links]
+            return min((trip for trip in known if trip is not None), default=None)
         host = self._hosts.get(machine_id)
         return host.link.rtt_seconds if host is not None else None
 
     def _agent(self, machine_id: str) -> AgentClient:
         host = self._hosts.get(machine_id)
         if host is None:
-            target = self._target(machine_id)
-            if target is None:
+            at = self._target(machine_id)
+            if at is None:
                 raise NotFoundError(f"no SSH address of machine {machine_id[:8]} is known")
-            host = self._hosts[machine_id] = _Host(machine_id, SshLink(target, self._clock))
+            host = self._hosts[machine_id] = _Host(machine_id, SshLink(at, self._clock))
         return host.agent
 
     def _target(self, machine_id: str) -> SshTarget | None:
         ssh, local = self._address.ssh, self._address.local
         for entry in local.machines if local is not None else ():
             if entry.id == machine_id:
-                return _target(ssh, entry.ssh_host, entry.ssh_port)
+                return target(ssh, entry.ssh_host, entry.ssh_port)
         machine = self._machines.get(machine_id)
-        record = machine.record if machine is not None else None
-        if record is None or not record.addresses:
+        if machine is None or machine.record is None or not machine.record.addresses:
             return None
-        found = _target(ssh, record.addresses[0], record.ssh_port)
-        return replace(found, user=record.ssh_user or found.user, host_keys=record.host_keys)
+        return machine_target(machine, ssh)
 
 
 class _Host:
@@ -192,30 +197,24 @@ class _Host:
         await self.link.close()
 
 
-def _kv_target(address: ClusterAddress) -> SshTarget:
-    """Return the host whose relay leads to the KV.
+def _kv_dialers(address: ClusterAddress, clock: Clock) -> tuple[list[Dialer], list[SshLink]]:
+    """Return the ways to the KV's endpoints, and the links that some of them go by.
 
     Raises:
-        ConfigError: the KV has no SSH address. The console goes no other way.
+        ConfigError: one is no endpoint.
     """
     if address.local is not None and address.local.kv.ssh is not None:
+        # As on real machines: nothing but SSH, though the socket is on this computer.
         gateway = address.local.kv.ssh
-        return _target(address.ssh, gateway.host, gateway.port)
-    parts = urlsplit(address.kv.split(",", 1)[0])
-    if parts.scheme != "ssh" or not parts.hostname:
-        raise ConfigError(
-            f"the console reaches a cluster over SSH, and {address.kv} is not",
-            hint="--kv ssh://USER@HOST/kv-admin",
-        )
-    found = _target(address.ssh, parts.hostname, parts.port)
-    return replace(found, user=parts.username or found.user)
-
-
-def _target(ssh: SshSettings, host: str, port: int | None) -> SshTarget:
-    return SshTarget(
-        host=host,
-        port=port,
-        user=ssh.user or None,
-        identity=Path(ssh.identity) if ssh.identity else None,
-        known_hosts=(Path(ssh.known_hosts),) if ssh.known_hosts else (),
-    )
+        link = SshLink(target(address.ssh, gateway.host, gateway.port), clock)
+        return [link.dialer(KV_COMMAND)], [link]
+    dialers: list[Dialer] = []
+    links: list[SshLink] = []
+    for url in map(str.strip, address.kv.split(",")):
+        if url.startswith("ssh://"):
+            link, command = kv_link(url, address.ssh, clock)
+            links.append(link)
+            dialers.append(link.dialer(command))
+        else:
+            dialers.append(dialer_for(url))
+    return dialers, links

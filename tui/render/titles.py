@@ -27,9 +27,11 @@ def freshness(status: PaneStatus, now: float) -> list[Cell]:
     if status.freshness is Freshness.LIVE:
         return [Cell(f"◐ {status.message} ", "warn")] if status.message else []
     glyph, meaning = FRESHNESS[status.freshness]
-    words = f"{glyph} {status.freshness.value}"
+    words = [status.freshness.value]
     if status.stale and status.since:
-        words += f", as of {age(now - status.since)} ago"
-    if status.message:
-        words += f": {status.message}"
-    return [Cell(words + " ", meaning)]
+        words.append(f"as of {age(now - status.since)} ago")
+        if status.message and status.freshness is Freshness.RECONNECTING:
+            # The header says that word already; the reason needs the room.
+            del words[0]
+    said = ", ".join(words) + (f": {status.message}" if status.message else "")
+    return [Cell(f"{glyph} {said} ", meaning)]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from c101.core.errors import C101Error, LinkLostError
 from c101.core.model.cluster import ClusterState
 from c101.core.model.unit import TargetState
+from c101.tui.feeds.access import ClusterUpdate
 from tests.fakes import sample_cluster as sample
 from tests.fakes.access import FakeAccess
 from tests.tui.app.conftest import console
@@ -248,6 +249,22 @@ async def test_a_lost_kv_leaves_what_is_known_with_its_age_and_comes_back() -> N
         await it.press("down", "t")
         await it.until_told("the cluster's KV is not connected")
         it.access.restore_kv()
+        await it.until_text("live 4ms")
+
+
+async def test_a_kv_that_cannot_serve_is_shown_with_its_reason_and_the_age_stays() -> None:
+    async with console() as it:
+        state = it.access.state
+        for problem, shown in (("", "as of"), ("no leader", "no leader"), ("a\ab", "ago: a␇b")):
+            it.access.clusters.publish(
+                ClusterUpdate(cluster=state, connected=False, problem=problem)
+            )
+            await it.until_text("reconnecting", shown)
+        since = it.app.store.status("units").since
+        it.access.clusters.publish(ClusterUpdate(cluster=state, connected=False))
+        await it.until(lambda: not it.app.store.status("units").message)
+        assert it.app.store.status("units").since == since
+        it.access.clusters.publish(ClusterUpdate(cluster=state))
         await it.until_text("live 4ms")
 
 

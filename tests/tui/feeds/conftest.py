@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from c101.agents.ssh.endpoints import KV_COMMAND
 from c101.agents.ssh.gateway import Gateway, GatewaySettings
 from c101.agents.ssh.keys import ensure_key
 from c101.agents.ssh.known_hosts import known_hosts_line
@@ -15,7 +16,6 @@ from c101.core.config import ClusterAddress, KVGateway, LocalCluster, LocalKV, S
 from c101.core.etcd.client import Client
 from c101.core.kvserver.server import KvServer
 from c101.core.rpc.dial import UnixDialer
-from c101.tui.feeds.ssh_access import KV_COMMAND
 
 
 @dataclass

@@ -2,26 +2,38 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
+from c101.agents.ssh.endpoints import kv_link
 from c101.core.clock import SystemClock
 from c101.core.config import ClusterAddress
+from c101.core.config import SshAccess as SshSettings
 from c101.core.errors import ConfigError, ConflictError
 from c101.core.model.unit import TargetState
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.registry import Registry
 from c101.tui.feeds.ssh_access import SshAccess
+from tests.processes import running_etcd
 from tests.tui.feeds.conftest import Cluster
+
+
+@asynccontextmanager
+async def closing(made: SshAccess) -> AsyncIterator[SshAccess]:
+    """Let go of *made* in the end."""
+    try:
+        yield made
+    finally:
+        await made.close()
 
 
 @pytest.fixture
 async def access(cluster: Cluster) -> AsyncIterator[SshAccess]:
     """The cluster as the console reaches it."""
-    made = SshAccess(cluster.address, SystemClock())
-    yield made
-    await made.close()
+    async with closing(SshAccess(cluster.address, SystemClock())) as made:
+        yield made
 
 
 async def test_keys_come_in_pages_and_then_as_they_change(
@@ -103,6 +115,27 @@ async def test_the_streams_go_on_after_the_gateway_was_away(
                 pass
 
 
-def test_a_kv_that_is_not_reached_over_ssh_is_refused() -> None:
-    with pytest.raises(ConfigError, match="over SSH"):
-        SshAccess(ClusterAddress(name="x", kv="http://127.0.0.1:2379"), SystemClock())
+async def test_a_kv_is_reached_by_any_endpoint_also_a_real_etcd(tmp_path: Path) -> None:
+    with running_etcd(tmp_path / "etcd") as server:
+        nobody = "http://127.0.0.1:1"
+        address = ClusterAddress(name="x", kv=f"{nobody}, {server.url}")
+        async with closing(SshAccess(address, SystemClock())) as access:
+            await access.verbs.put_key(b"/k", b"v", expected_revision=0)
+            async with aclosing(access.keys()) as keys:
+                assert [kv.key for kv in (await anext(keys)).put] == [b"/k"]
+            assert access.round_trip() is None
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["ssh://", "ssh://h/kv-god", "ssh://h:port", "ftp://h", "http://h:x"]
+)
+def test_what_is_no_endpoint_is_refused(endpoint: str) -> None:
+    with pytest.raises(ConfigError, match="endpoint"):
+        SshAccess(ClusterAddress(name="x", kv=endpoint), SystemClock())
+
+
+@pytest.mark.parametrize("role", ["admin", "operator", "viewer"])
+def test_the_path_of_an_endpoint_says_which_role_is_asked_for(role: str) -> None:
+    link, command = kv_link(f"ssh://core@h:77/kv-{role}", SshSettings(user="else"), SystemClock())
+    assert link.target.name == "ssh://core@h:77"
+    assert command == f"c101-core --stdio {role}"

@@ -139,9 +139,11 @@ def test_a_header_without_its_kv_says_how_old_it_is() -> None:
 
 def test_a_title_says_how_old_what_it_shows_is() -> None:
     status = PaneStatus(Freshness.RECONNECTING, START - 12, "the host is gone")
-    assert words(titles.freshness(status, START)) == (
-        "◐ reconnecting, as of 12s ago: the host is gone "
-    )
+    assert words(titles.freshness(status, START)) == "◐ as of 12s ago: the host is gone "
+    silent = PaneStatus(Freshness.RECONNECTING, START - 12)
+    assert words(titles.freshness(silent, START)) == "◐ reconnecting, as of 12s ago "
+    broken = PaneStatus(Freshness.FAILED, START - 12, "KeyError: 'x'")
+    assert words(titles.freshness(broken, START)) == "✖ failed, as of 12s ago: KeyError: 'x' "
     assert titles.freshness(PaneStatus(Freshness.LIVE), START) == []
 
 
