@@ -1,7 +1,9 @@
 """Maintenance beside a real etcd: hashes, the leader, and what etcdctl prints of all of it."""
 
+import os
 import re
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -260,6 +262,49 @@ def test_etcdctl_prints_what_it_prints_of_a_real_etcd(tmp_path: Path) -> None:
         process.stop()
     for mine, theirs in zip(*transcripts, strict=True):
         assert mine == theirs
+
+
+def long_running(process: Process, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["etcdctl", f"--endpoints=127.0.0.1:{process.port}", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "ETCDCTL_API": "3"},
+    )
+
+
+def lines(process: subprocess.Popen[str], count: int) -> list[str]:
+    assert process.stdout is not None
+    return [re.sub(r"/[0-9a-f]+$", "/ID", process.stdout.readline()) for _ in range(count)]
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Interrupt it as ^C does; return its status and what else it printed."""
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    return process.returncode, re.sub(r"/[0-9a-f]+$", "/ID", output)
+
+
+def holders(process: Process) -> list[object]:
+    """Play lock and elect as operators do: who holds, who waits, who listens, and ^C."""
+    first = long_running(process, "lock", "l")
+    seen: list[object] = [lines(first, 1)]
+    second = long_running(process, "lock", "l")
+    seen += [ended(first), lines(second, 1), ended(second)]
+    leader = long_running(process, "elect", "e", "me")
+    seen.append(lines(leader, 2))
+    listener = long_running(process, "elect", "--listen", "e")
+    seen.append(lines(listener, 2))
+    other = long_running(process, "elect", "e", "other")
+    seen += [ended(leader), lines(other, 2), lines(listener, 2), ended(other), ended(listener)]
+    return seen
+
+
+@needs_etcd
+@needs_etcdctl
+def test_etcdctl_locks_and_elects_as_on_a_real_etcd(ours: Ours, etcd: Etcd) -> None:
+    assert holders(ours) == holders(etcd)
 
 
 @needs_etcdctl
