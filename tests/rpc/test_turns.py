@@ -4,7 +4,6 @@ As in ``tests/kv/test_turns.py`` it is work that is counted, not time.
 """
 
 import asyncio
-from collections.abc import Callable
 
 from c101.core.rpc import frames
 from c101.core.rpc.limits import FRAMES_PER_TURN, MESSAGES_PER_TURN
@@ -12,31 +11,11 @@ from c101.core.rpc.messages import prefixed
 from c101.core.rpc.server import Server, ServerStream, UnaryCall
 from tests.rpc.conftest import MakePeer, port_of
 from tests.rpc.raw_peer import RawPeer, head_for
+from tests.turns import Turns
 
 REQUESTS = 1_000
 #: A small request is two frames.
 REQUESTS_PER_TURN = FRAMES_PER_TURN // 2
-
-
-class Turns:
-    """How much is done between two turns of the loop; *look* is called once a turn."""
-
-    def __init__(self, look: Callable[[], None] = lambda: None) -> None:
-        self.done = 0
-        self.most = 0
-        self._look = look
-        self._task = asyncio.create_task(self._count())
-
-    async def _count(self) -> None:
-        while True:
-            self.most = max(self.most, self.done)
-            self.done = 0
-            self._look()
-            await asyncio.sleep(0)
-
-    async def end(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
 
 
 def requests(peer: RawPeer, first: int, count: int) -> bytes:
