@@ -4,7 +4,7 @@ What may touch many keys is a generator of steps, to be run through the store's 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
@@ -128,17 +128,28 @@ def keys_to_delete(store: Store, span: Interval) -> Generator[None, None, list[b
     Commits may be merged between the steps: that changes nothing of what a write sees.
     """
     low, high = span
-    current = store.current
     if high == low + b"\0":
-        return [low] if current(low) is not None else []
+        return [low] if store.current(low) is not None else []
     if store.index.living.count(span) + len(store.staged) <= KEYS_PER_STEP:
         return store.current_keys(span)
-    touched = yield from in_order(list(store.staged), lambda key: contains(span, key))
     found: list[bytes] = []
+    for keys in current_keys_in_steps(store, span):
+        if keys is None:
+            yield
+        else:
+            found += keys
+    return found
+
+
+def current_keys_in_steps(store: Store, span: Interval) -> Iterator[list[bytes] | None]:
+    """Yield the keys of ``keys_to_delete``, some hundred at a time; ``None`` for a turn."""
+    high = span[1]
+    current = store.current
+    touched = yield from in_order(list(store.staged), lambda key: contains(span, key))
     position = 0
     rest: Interval | None = span
     while rest is not None:
-        yield
+        yield None
         keys = store.index.living.within(rest, KEYS_PER_STEP)
         rest = (keys[-1] + b"\0", high) if len(keys) == KEYS_PER_STEP else None
         end = position + KEYS_PER_STEP
@@ -150,9 +161,8 @@ def keys_to_delete(store: Store, span: Interval) -> Generator[None, None, list[b
         else:
             end = bisect_left(touched, rest[0], position)
         both = sorted({*keys, *touched[position:end]}) if end > position else keys
-        found += [key for key in both if current(key) is not None]
+        yield [key for key in both if current(key) is not None]
         position = end
-    return found
 
 
 def in_order(

@@ -7,12 +7,13 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError
 
 from c101.core.kv import refusal, txn, write
+from c101.core.kv.pace import Pace
 from c101.core.kv.refusal import refuse
 from c101.core.kv.revision import bound
 from c101.core.kv.stepper import Steps
 from c101.core.kv.tree import interval
-from c101.core.kv.txn import Outcome
 from c101.core.kv.txn_check import check_txn
+from c101.core.kv.txn_decide import SnapshotView, StagedView, decide
 from c101.core.kvserver.context import REQUEST_BYTES_MAX, Context, parse
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
@@ -23,6 +24,10 @@ _COUNT_ONE = b"\x20\x01"  # field 4 of RangeResponse
 _SHORT_KEY = 128
 
 _M = TypeVar("_M")
+
+#: Its revision, and the body of its answer, or the steps that read it and what they need kept.
+_Written = tuple[int, list[bytes] | tuple[Steps, int]]
+_Writing = Generator[None, None, _Written]
 
 _read_put = rpc_pb2.PutRequest.FromString
 
@@ -36,6 +41,7 @@ class KvService:
         self._header = context.header
         self._index = context.store.index
         self._gate = context.store.gate
+        self._staged = StagedView(context.store)
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
@@ -104,60 +110,97 @@ class KvService:
     def txn(self, call: UnaryCall, message: bytes) -> None:
         """Run a Txn; it is answered when what it did, or saw, is durable."""
         request = parse(rpc_pb2.TxnRequest, message)
-        check_txn(request)
-        if not txn.is_read_only(request):
-            self._gate.perform(self._write_steps(request), partial(self._written, call))
-        elif self._store.merging:
-            # Its compares look at what is current.
-            self._store.after_merge(partial(answer_errors, self._read_txn, call, request))
+        pace = Pace(txn.WORK_PER_STEP)
+        steps = check_txn(request, pace)
+        try:
+            next(steps)
+        except StopIteration as stop:
+            # By far the most frequent: one that is checked in one step.
+            read_only = stop.value
         else:
-            self._read_txn(call, request)
+            self._check_on(call, request, pace, steps)
+            return
+        self._run_txn(call, request, pace, read_only)
 
-    def _read_txn(self, call: UnaryCall, request: rpc_pb2.TxnRequest) -> None:
+    def _check_on(
+        self,
+        call: UnaryCall,
+        request: rpc_pb2.TxnRequest,
+        pace: Pace,
+        steps: Generator[None, None, bool],
+    ) -> None:
+        def run(call: UnaryCall, checked: bool | RpcError) -> None:  # noqa: FBT001 - a result
+            if isinstance(checked, RpcError):
+                raise checked
+            self._run_txn(call, request, pace, checked)
+
+        finished = partial(answer_errors, run, call)
+        self._context.reads.run(steps, finished, lambda: call.cancelled)
+
+    def _run_txn(
+        self,
+        call: UnaryCall,
+        request: rpc_pb2.TxnRequest,
+        pace: Pace,
+        read_only: bool,  # noqa: FBT001 - what check_txn returned
+    ) -> None:
+        if read_only:
+            self._read_txn(call, request, pace)
+        else:
+            self._gate.perform(self._write_steps(request, pace), partial(self._written, call))
+
+    def _read_txn(self, call: UnaryCall, request: rpc_pb2.TxnRequest, pace: Pace) -> None:
+        """Run a transaction that only reads: all of it at the revision at which it begins."""
         store, reads = self._store, self._context.reads
-        view = txn.CommittedView(store)
-        branch = txn.decide(view, request)
-        txn.check_branch(store, view, branch, store.revision, store.compact_revision)
-        execution = txn.Execution(store, view, store.revision)
+        readable = store.compact_revision, store.revision
 
         def steps() -> Steps:
-            # Without deletions this is one step.
+            view = SnapshotView(store.index, reads.reader, readable[1])
+            operations: list[rpc_pb2.RequestOp] = []
+            branch = yield from decide(view, request, pace, operations)
+            yield from txn.check(store, view, operations, readable, pace)
+            execution = txn.Execution(store, view, readable[1], pace)
             outcome = yield from execution.run(branch)
-            found = txn.assemble(reads, outcome)
-            oldest = outcome.oldest_snapshot()
-            return (yield from (found if oldest is None else reads.keeping(found, oldest)))
+            return (yield from txn.assemble(reads, outcome, pace))
 
-        answer = _Answer(call, self._header(store.revision))
-        reads.run(steps(), answer.finished, answer.cancelled)
+        answer = _Answer(call, self._header(readable[1]))
+        # What a range asks for is known after some steps: everything that can be is kept.
+        kept = reads.keeping(steps(), readable[0])
+        reads.run(kept, answer.finished, answer.cancelled)
 
-    def _write_steps(
-        self, request: rpc_pb2.TxnRequest
-    ) -> Generator[None, None, tuple[int, Outcome]]:
-        """Stage a transaction that writes; return its revision, and what it did."""
+    def _write_steps(self, request: rpc_pb2.TxnRequest, pace: Pace) -> _Writing:
+        """Stage a transaction that writes; return its revision, and what is left to be done."""
         store = self._store
         store.admit()
-        branch = txn.decide(store, request)
-        txn.check_branch(store, store, branch, store.staged_revision, store.staged_compaction)
-        execution = txn.Execution(store, store, store.staged_revision)
+        view = self._staged
+        readable = store.staged_compaction, store.staged_revision
+        operations: list[rpc_pb2.RequestOp] = []
+        branch = yield from decide(view, request, pace, operations)
+        yield from txn.check(store, view, operations, readable, pace)
+        execution = txn.Execution(store, view, readable[1], pace)
         outcome = yield from execution.run(branch)
         store.staged_revision = execution.revision
-        return execution.revision, outcome
+        assembly = txn.assemble(self._context.reads, outcome, pace)
+        if execution.oldest_read is None:
+            # Nothing is left to be read.
+            return execution.revision, (yield from assembly)
+        return execution.revision, (assembly, execution.oldest_read)
 
-    def _written(self, call: UnaryCall, result: tuple[int, Outcome] | RpcError) -> None:
+    def _written(
+        self,
+        call: UnaryCall,
+        result: _Written | RpcError,
+    ) -> None:
         if isinstance(result, RpcError):
             call.fail(result.status, result.message)
             return
-        revision, outcome = result
+        revision, body = result
         header = self._header(revision)
-        oldest = outcome.oldest_snapshot()
-        steps = txn.assemble(self._context.reads, outcome)
-        if oldest is None:
-            # Nothing is left to be read: this is one step.
-            self._context.reads.run(
-                steps, lambda body: self._when_durable(call, [header, *_body(body)]), _never
-            )
+        if isinstance(body, list):
+            self._when_durable(call, [header, *body])
         else:
-            later = _ReadLater(self._context, _Answer(call, header), steps, oldest)
+            steps, oldest_read = body
+            later = _ReadLater(self._context, _Answer(call, header), steps, oldest_read)
             self._store.answer(later, b"")
 
     def _when_durable(self, call: UnaryCall, parts: list[bytes]) -> None:
@@ -186,12 +229,6 @@ def answer_errors(handler: Callable[[UnaryCall, _M], None], call: UnaryCall, mes
         handler(call, message)
     except RpcError as exc:
         call.fail(exc.status, exc.message)
-
-
-def _body(result: list[bytes] | RpcError) -> list[bytes]:
-    if isinstance(result, RpcError):
-        raise result
-    return result
 
 
 def _never() -> bool:
