@@ -102,10 +102,10 @@ class RangeToRead:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a branch did: encoded responses, and what is still to be read."""
+    """What a branch did: encoded responses, in pieces if they are long, and what is to be read."""
 
     succeeded: bool
-    responses: list["list[bytes] | RangeToRead | Outcome"] = field(default_factory=list)
+    responses: list["bytes | list[bytes] | RangeToRead | Outcome"] = field(default_factory=list)
 
 
 class Execution:
@@ -131,7 +131,7 @@ class Execution:
         """Do what *branch* says, in order."""
         outcome = Outcome(branch.succeeded)
         for op in branch.operations:
-            response: list[bytes] | RangeToRead | Outcome
+            response: bytes | list[bytes] | RangeToRead | Outcome
             if isinstance(op, Branch):
                 response = yield from self.run(op)
             elif op.HasField("request_put"):
@@ -145,11 +145,11 @@ class Execution:
                 yield
         return outcome
 
-    def _put(self, request: rpc_pb2.PutRequest) -> list[bytes]:
+    def _put(self, request: rpc_pb2.PutRequest) -> bytes:
         change = (self._begin + 1) << SHIFT | self.changes << 1
         body = apply_put(self._store, request, change)
         self.changes += 1
-        return [_response(_PUT, inner_header(self.revision) + body)]
+        return _response(_PUT, inner_header(self.revision) + body)
 
     def _delete(self, request: rpc_pb2.DeleteRangeRequest) -> Generator[None, None, list[bytes]]:
         span = interval(request.key, request.range_end)
@@ -161,11 +161,11 @@ class Execution:
             yield
         return _long_response(_DELETE, [inner_header(self.revision), *pieces])
 
-    def _range(self, request: rpc_pb2.RangeRequest) -> list[bytes] | RangeToRead:
+    def _range(self, request: rpc_pb2.RangeRequest) -> bytes | RangeToRead:
         if _is_plain_get(request):
             state = self._view.current(request.key)
             body = b"" if state is None else state[0] + b"\x20\x01"
-            return [_response(_RANGE, inner_header(self.revision) + body)]
+            return _response(_RANGE, inner_header(self.revision) + body)
         if request.revision > 0:
             snapshot = Snapshot.at(request.revision)
         else:
@@ -204,7 +204,9 @@ def assemble(reads: Reads, outcome: Outcome, pace: Pace) -> Steps:
     """Return the steps that make the body of the answer, reading what is still to be read."""
     body = [_SUCCEEDED] if outcome.succeeded else []
     for response in outcome.responses:
-        if isinstance(response, list):
+        if isinstance(response, bytes):
+            body.append(response)
+        elif isinstance(response, list):
             body += response
         elif isinstance(response, RangeToRead):
             body += yield from _read(reads, response, pace)
