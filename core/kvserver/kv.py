@@ -186,11 +186,7 @@ class KvService:
             return execution.revision, (yield from assembly)
         return execution.revision, (assembly, execution.oldest_read)
 
-    def _written(
-        self,
-        call: UnaryCall,
-        result: _Written | RpcError,
-    ) -> None:
+    def _written(self, call: UnaryCall, result: _Written | RpcError) -> None:
         if isinstance(result, RpcError):
             call.fail(result.status, result.message)
             return

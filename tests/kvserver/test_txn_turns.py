@@ -194,6 +194,20 @@ async def test_one_that_only_reads_sees_one_revision_whatever_is_committed_meanw
     check_reading(call.response, revision)
 
 
+async def test_one_that_begins_while_a_commit_is_merged_sees_nothing_of_it(
+    context: Context,
+) -> None:
+    store = context.store
+    revision = store.revision
+    put_all(store)
+    store.durable()
+    async with asyncio.timeout(30):
+        while not store.index.merging:
+            await asyncio.sleep(0)
+    assert store.revision == revision
+    check_reading(await ended(begin(context, reading())), revision)
+
+
 async def test_a_compaction_leaves_what_a_transaction_that_reads_still_needs(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
