@@ -13,7 +13,6 @@ nobody knows what reached the disk.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from c101.core.clock import Clock
 from c101.core.kv import alarms, refusal
@@ -21,10 +20,11 @@ from c101.core.kv.admission import Admission
 from c101.core.kv.answers import Durable, Refused
 from c101.core.kv.gate import WriteGate
 from c101.core.kv.index import Index
-from c101.core.kv.lessor import Lessor
+from c101.core.kv.lessor import Lease, Lessor
 from c101.core.kv.record import Change, State, make_state
 from c101.core.kv.refusal import Refusal, refuse
 from c101.core.kv.revision import SHIFT, TOMBSTONE
+from c101.core.kv.stepper import free_in_steps
 from c101.core.kv.storage import Storage
 from c101.core.kv.tree import Interval, contains
 from c101.core.kv.watch import WatchHub
@@ -35,11 +35,9 @@ logger = logging.getLogger(__name__)
 
 #: Writes waiting for their commit; the next one is refused as etcd does when it is this far behind.
 PENDING_ANSWERS_MAX = 50_000
-#: Changes merged, and answers sent, before other work gets a turn.
+#: Changes, or leases, merged, and answers sent, before other work gets a turn.
 CHANGES_PER_STEP = 400
 ANSWERS_PER_STEP = 400
-#: Entries of a commit's lists that are freed before other work gets a turn.
-FREED_PER_STEP = 4_000
 
 
 class Store:
@@ -63,7 +61,7 @@ class Store:
         self.index = Index(storage.fetch_records)
         self.lessor = Lessor(clock)
         self._load()
-        self.watches = WatchHub(self.index, storage, self.compact_revision)
+        self.watches = WatchHub(self.index, storage, self.compact_revision, self._loop)
         self.staged: dict[bytes, State | None] = {}
         self._batch = Batch()
         self.gate = WriteGate(self._loop, self._submit_soon)
@@ -218,9 +216,9 @@ class Store:
 
     @property
     def merging(self) -> bool:
-        """Whether a commit is on its way to those who read, wait or watch.
+        """Whether a commit is on its way to those who read or wait; it may be visible already.
 
-        It may be visible already and not told to every watch.
+        How far those who watch have been told is ``watches.delivered_revision``.
         """
         return self._merging is not None
 
@@ -287,13 +285,15 @@ class Store:
             self._idle.set_result(None)
 
     def _merge(self, batch: Batch) -> Iterator[None]:
-        """Make *batch* visible at once, then tell those who wait and those who watch.
+        """Make *batch* visible at once, tell those who wait, begin to tell those who watch.
 
         Yields where others may have a turn. Until the revision is raised reads see what was before
         it; writes see the same all the time: a change leaves what is staged as it is applied.
         """
+        while self.watches.backlogged:
+            yield
         changes = batch.changes
-        self.index.merging = len(changes) > CHANGES_PER_STEP
+        self.index.merging = max(len(changes), len(batch.leases)) > CHANGES_PER_STEP
         watched: list[tuple[Change, State | None]] = []
         # Over several turns somebody may begin to watch; in one nobody can.
         watching = self.index.merging or self.watches.watching
@@ -304,8 +304,7 @@ class Store:
             previous = self._apply(some)
             if watching:
                 watched += zip(some, previous, strict=True)
-        for lease in batch.leases:
-            self.lessor.merge(lease)
+        yield from self._merge_leases(batch.leases)
         compaction = batch.meta.get("scheduled_compaction")
         if compaction is not None:
             self.compact_revision = self.watches.compact_revision = compaction
@@ -315,9 +314,15 @@ class Store:
             answer.reply(message)
             if not number % ANSWERS_PER_STEP:
                 yield
-        if watched:
-            yield from self.watches.deliver(watched)
-        yield from _free(watched, changes, batch.rows)
+        self.watches.deliver(batch.revision, watched)
+        yield from free_in_steps(changes, batch.rows, batch.answers)
+
+    def _merge_leases(self, leases: list[Lease]) -> Iterator[None]:
+        for first in range(0, len(leases), CHANGES_PER_STEP):
+            if first:
+                yield
+            for lease in leases[first : first + CHANGES_PER_STEP]:
+                self.lessor.merge(lease)
 
     def _apply(self, changes: list[Change]) -> list[State | None]:
         """Apply *changes* to what is committed; return what each one replaced."""
@@ -368,20 +373,15 @@ class Store:
     # ---- end ----
 
     async def close(self) -> None:
-        """Take no more writes, wait for those that were taken, close the files."""
+        """Take no more writes, wait until those taken are durable and delivered, and close."""
         self.admission.fail(refusal.STOPPED)
         self.gate.finish()
         if not self.settled:
             self._idle = self._loop.create_future()
             self._submit()
             await self._idle
+        delivered = self._loop.create_future()
+        self.watches.when_delivered(self.revision, lambda: delivered.set_result(None))
+        await delivered
         self._writer.close()
         self.storage.close()
-
-
-def _free(*lists: list[Any]) -> Iterator[None]:
-    """Empty *lists* that are long: to free all of a large commit at once would take long, too."""
-    for done in lists:
-        while len(done) > FREED_PER_STEP:
-            del done[-FREED_PER_STEP:]
-            yield

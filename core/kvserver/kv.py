@@ -9,12 +9,13 @@ from google.protobuf.message import DecodeError
 from c101.core.kv import txn, write
 from c101.core.kv.auth import checks
 from c101.core.kv.auth.caller import NOBODY, Caller
+from c101.core.kv.pace import Pace
 from c101.core.kv.range_read import check_range
 from c101.core.kv.revision import bound
 from c101.core.kv.stepper import Steps
 from c101.core.kv.tree import interval
-from c101.core.kv.txn import Outcome
-from c101.core.kv.txn_check import check_put, check_txn
+from c101.core.kv.txn_check import Effect, check_put, check_txn
+from c101.core.kv.txn_decide import SnapshotView, StagedView, decide
 from c101.core.kvserver.context import Context, parse
 from c101.core.kvserver.permission import admins
 from c101.core.proto import rpc_pb2
@@ -26,6 +27,10 @@ _COUNT_ONE = b"\x20\x01"  # field 4 of RangeResponse
 _SHORT_KEY = 128
 
 _M = TypeVar("_M")
+
+#: Its revision, and the body of its answer, or the steps that read it and what they need kept.
+_Written = tuple[int, list[bytes] | tuple[Steps, int]]
+_Writing = Generator[None, None, _Written]
 
 _read_put = rpc_pb2.PutRequest.FromString
 
@@ -42,6 +47,7 @@ class KvService:
         self._admission = context.store.admission
         self._operations_max = context.options.max_txn_ops
         self._auth = context.auth
+        self._staged = StagedView(context.store)
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
@@ -155,19 +161,48 @@ class KvService:
     def txn(self, call: UnaryCall, message: bytes) -> None:
         """Run a Txn; it is answered when what it did, or saw, is durable."""
         request = parse(rpc_pb2.TxnRequest, message)
-        check_txn(request, self._operations_max)
-        if not txn.is_read_only(request):
-            if len(message) > self._admission.put_bytes_max and txn.has_puts(request):
-                self._refuse_put(call, message)
-                return
-            self._context.check_size(message)
-            steps = self._write_steps(self._writer(call), request)
-            self._gate.perform(steps, partial(self._written, call))
-        elif self._store.merging:
-            # Its compares look at what is current.
-            self._store.after_merge(partial(answer_errors, self._read_txn, call, request))
+        pace = Pace(txn.WORK_PER_STEP)
+        steps = check_txn(request, self._operations_max, pace)
+        try:
+            next(steps)
+        except StopIteration as stop:
+            # By far the most frequent: one that is checked in one step.
+            self._run_txn(call, message, request, pace, stop.value)
         else:
-            self._read_txn(call, request)
+            self._check_on(call, message, request, pace, steps)
+
+    def _check_on(
+        self,
+        call: UnaryCall,
+        message: bytes,
+        request: rpc_pb2.TxnRequest,
+        pace: Pace,
+        steps: Generator[None, None, Effect],
+    ) -> None:
+        def run(call: UnaryCall, checked: Effect | RpcError) -> None:
+            if isinstance(checked, RpcError):
+                raise checked
+            self._run_txn(call, message, request, pace, checked)
+
+        finished = partial(answer_errors, run, call)
+        self._context.reads.run(steps, finished, lambda: call.cancelled)
+
+    def _run_txn(
+        self,
+        call: UnaryCall,
+        message: bytes,
+        request: rpc_pb2.TxnRequest,
+        pace: Pace,
+        effect: Effect,
+    ) -> None:
+        if effect is Effect.NONE:
+            self._read_txn(call, request, pace)
+        elif effect is Effect.PUTS and len(message) > self._admission.put_bytes_max:
+            self._refuse_put(call, message)
+        else:
+            self._context.check_size(message)
+            steps = self._write_steps(self._writer(call), request, pace)
+            self._gate.perform(steps, partial(self._written, call))
 
     def _writer(self, call: UnaryCall) -> Caller:
         """Return who writes, as they are when the request comes; whoever, if nobody will ask."""
@@ -175,58 +210,61 @@ class KvService:
             return self._auth.caller_of(call)
         return NOBODY
 
-    def _read_txn(self, call: UnaryCall, request: rpc_pb2.TxnRequest) -> None:
+    def _read_txn(self, call: UnaryCall, request: rpc_pb2.TxnRequest, pace: Pace) -> None:
+        """Run a transaction that only reads: all of it at the revision at which it begins."""
         unchanged = None
         if self._auth.enabled:
             caller = self._auth.caller_of(call)
             checks.check_read_only_txn(self._auth, caller, request)
             unchanged = partial(self._auth.require_unchanged, caller)
         store, reads = self._store, self._context.reads
-        view = txn.CommittedView(store)
-        branch = txn.decide(view, request)
-        txn.check_branch(store, view, branch, store.revision, store.compact_revision)
-        execution = txn.Execution(store, view, store.revision)
+        readable = store.compact_revision, store.revision
 
         def steps() -> Steps:
-            # Without deletions this is one step.
+            view = SnapshotView(store.index, reads.reader, readable[1])
+            operations: list[rpc_pb2.RequestOp] = []
+            branch = yield from decide(view, request, pace, operations)
+            yield from txn.check(store, view, operations, readable, pace)
+            execution = txn.Execution(store, view, readable[1], pace)
             outcome = yield from execution.run(branch)
-            found = txn.assemble(reads, outcome)
-            oldest = outcome.oldest_snapshot()
-            return (yield from (found if oldest is None else reads.keeping(found, oldest)))
+            return (yield from txn.assemble(reads, outcome, pace))
 
-        answer = _Answer(call, self._header(store.revision), unchanged)
-        reads.run(steps(), answer.finished, answer.cancelled)
+        answer = _Answer(call, self._header(readable[1]), unchanged)
+        # What a range asks for is known after some steps: everything that can be is kept.
+        kept = reads.keeping(steps(), readable[0])
+        reads.run(kept, answer.finished, answer.cancelled)
 
-    def _write_steps(
-        self, caller: Caller, request: rpc_pb2.TxnRequest
-    ) -> Generator[None, None, tuple[int, Outcome]]:
-        """Stage a transaction that writes; return its revision, and what it did."""
+    def _write_steps(self, caller: Caller, request: rpc_pb2.TxnRequest, pace: Pace) -> _Writing:
+        """Stage a transaction that writes; return its revision, and what is left to be done."""
         store = self._store
         store.admit()
         if self._auth.enabled:
             yield from checks.check_txn(self._auth, store.lessor, caller, request)
-        branch = txn.decide(store, request)
-        txn.check_branch(store, store, branch, store.staged_revision, store.staged_compaction)
-        execution = txn.Execution(store, store, store.staged_revision)
+        view = self._staged
+        readable = store.staged_compaction, store.staged_revision
+        operations: list[rpc_pb2.RequestOp] = []
+        branch = yield from decide(view, request, pace, operations)
+        yield from txn.check(store, view, operations, readable, pace)
+        execution = txn.Execution(store, view, readable[1], pace)
         outcome = yield from execution.run(branch)
         store.staged_revision = execution.revision
-        return execution.revision, outcome
+        assembly = txn.assemble(self._context.reads, outcome, pace)
+        if execution.oldest_read is None:
+            # Nothing is left to be read.
+            return execution.revision, (yield from assembly)
+        return execution.revision, (assembly, execution.oldest_read)
 
-    def _written(self, call: UnaryCall, result: tuple[int, Outcome] | RpcError) -> None:
+    def _written(self, call: UnaryCall, result: _Written | RpcError) -> None:
         if isinstance(result, RpcError):
             call.fail(result.status, result.message)
             return
-        revision, outcome = result
+        revision, body = result
         header = self._header(revision)
-        oldest = outcome.oldest_snapshot()
-        steps = txn.assemble(self._context.reads, outcome)
-        if oldest is None:
-            # Nothing is left to be read: this is one step.
-            self._context.reads.run(
-                steps, lambda body: self._when_durable(call, [header, *_body(body)]), _never
-            )
+        if isinstance(body, list):
+            self._when_durable(call, [header, *body])
         else:
-            later = _ReadLater(self._context, _Answer(call, header), steps, oldest)
+            steps, oldest_read = body
+            later = _ReadLater(self._context, _Answer(call, header), steps, oldest_read)
             self._store.answer(later, b"")
 
     def _when_durable(self, call: UnaryCall, parts: list[bytes]) -> None:
@@ -252,12 +290,6 @@ def answer_errors(handler: Callable[[UnaryCall, _M], None], call: UnaryCall, mes
         handler(call, message)
     except RpcError as exc:
         call.fail(exc.status, exc.message)
-
-
-def _body(result: list[bytes] | RpcError) -> list[bytes]:
-    if isinstance(result, RpcError):
-        raise result
-    return result
 
 
 def _never() -> bool:

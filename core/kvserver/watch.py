@@ -2,6 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
+
+from sortedcontainers import SortedList
 
 from c101.core.kv import refusal
 from c101.core.kv.auth import checks
@@ -16,8 +19,8 @@ from c101.core.rpc.status import RpcError
 
 #: Watches of one stream; one more is cancelled at once.
 WATCHES_PER_STREAM_MAX = 100_000
-#: How long such a notification waits, again and again, for events that are on their way.
-_MERGE_POLL_SECONDS = 0.05
+#: Watches that may be told how far they are before others get a turn.
+WATCHES_PER_STEP = 1_000
 
 #: A watch without a key begins here.
 FIRST_KEY = b"\0"
@@ -67,10 +70,12 @@ class WatchSession:
         self._next_id = 0
         self._behind: deque[Watcher] = deque()
         self._work = asyncio.Event()
+        self._starts_ahead = SortedList()
         self._progress_wanted = False
+        self._progress_waits = False
+        self._progress_from = 0
         self._notifying = asyncio.Event()
         self.send = stream.send
-        self.send_parts = stream.send_parts
 
     # ---- the sink ----
 
@@ -78,6 +83,14 @@ class WatchSession:
     def pending_bytes(self) -> int:
         """How much waits for the client to read."""
         return self._stream.pending_bytes
+
+    def send_parts(self, parts: Sequence[bytes], /) -> None:
+        """Send one response that comes in parts; end the stream if more waits than it may."""
+        try:
+            self._stream.send_parts(parts)
+        except RpcError as exc:
+            # Of a revision of very many fragments; who delivers it has others to serve.
+            self._stream.stop(exc.status, exc.message)
 
     def behind(self, watcher: Watcher, /) -> None:
         """Have *watcher* caught up from the log."""
@@ -103,6 +116,7 @@ class WatchSession:
                 self._cancel(request.cancel_request.watch_id)
             case "progress_request":
                 self._progress_wanted = True
+                self._progress_from = max(self._progress_from, self._context.store.revision)
                 self._send_progress()
             case _:
                 return
@@ -160,6 +174,8 @@ class WatchSession:
         watcher.progress_notify = request.progress_notify
         if watcher.progress_notify:
             self._notifying.set()
+        if start > self._hub.delivered_revision + 1:
+            self._starts_ahead.add(start)
         self._watchers[watch_id] = watcher
         return watcher
 
@@ -173,6 +189,7 @@ class WatchSession:
         watcher = self._watchers.pop(watch_id, None)
         if watcher is not None:
             self._hub.remove(watcher)
+            self._starts_ahead.discard(watcher.start_revision)
             self.send(self._context.current_header() + watcher.id_field + _CANCELED)
 
     def _compacted(self, watcher: Watcher) -> None:
@@ -198,6 +215,8 @@ class WatchSession:
     def _step(self, watcher: Watcher) -> None:
         if self._watchers.get(watcher.watch_id) is not watcher:
             return
+        # What it is sent here is of revisions up to this one.
+        self._progress_from = max(self._progress_from, self._context.store.revision)
         match self._hub.catch_up(watcher):
             case CatchUp.MORE:
                 self._behind.append(watcher)
@@ -208,26 +227,30 @@ class WatchSession:
 
     # ---- progress ----
 
-    def _synced(self) -> bool:
-        """Say whether every event up to the committed revision has been sent on this stream.
+    def _send_progress(self) -> None:
+        """Answer a request for progress as soon as nothing up to its revision is on its way."""
+        if self._progress_wanted and not self._progress_waits:
+            self._progress_waits = True
+            self._hub.when_delivered(self._progress_from, self._delivered)
+
+    def _delivered(self) -> None:
+        self._progress_waits = False
+        revision = self._hub.delivered_revision
+        if revision < self._progress_from:
+            # Meanwhile a watch was caught up further than that.
+            self._send_progress()
+        elif self._synced(revision):
+            self._progress_wanted = False
+            self.send(progress(self._context.header(revision)))
+
+    def _synced(self, revision: int) -> bool:
+        """Say whether every event up to *revision*, which is delivered, was sent on this stream.
 
         A watch from a later revision counts as not synced: a bookmark must not be older than
         where a watch starts.
         """
-        revision = self._context.store.revision
-        return all(
-            watcher.synced and watcher.start_revision <= revision + 1
-            for watcher in self._watchers.values()
-        )
-
-    def _send_progress(self) -> None:
-        store = self._context.store
-        if store.merging:
-            # Events of the revision that the bookmark would name are still on their way.
-            store.after_merge(self._send_progress)
-        elif self._progress_wanted and self._synced():
-            self._progress_wanted = False
-            self.send(progress(self._context.current_header()))
+        starts = self._starts_ahead
+        return not self._behind and not (starts and starts[-1] > revision + 1)
 
     async def notify_progress(self) -> None:
         """Tell watches that asked for it how far they are when nothing else did, for ever."""
@@ -235,26 +258,26 @@ class WatchSession:
         await self._notifying.wait()
         while True:
             await self._context.clock.sleep(interval_seconds)
-            while self._context.store.merging:
-                await self._context.clock.sleep(_MERGE_POLL_SECONDS)
-            header = self._context.current_header()
-            revision = self._context.store.revision
-            for watcher in self._watchers.values():
-                if not watcher.progress_notify:
-                    continue
-                if (
-                    watcher.synced
-                    and not watcher.notified
-                    and watcher.next_revision <= revision + 1
-                ):
-                    self.send(header + watcher.id_field)
-                watcher.notified = False
+            watchers = list(self._watchers.values())
+            for first in range(0, len(watchers), WATCHES_PER_STEP):
+                self._notify(watchers[first : first + WATCHES_PER_STEP])
+                await self._context.clock.sleep(0)
+
+    def _notify(self, watchers: list[Watcher]) -> None:
+        revision = self._hub.delivered_revision
+        header = self._context.header(revision)
+        for watcher in watchers:
+            if not watcher.progress_notify or not watcher.synced:
+                continue
+            # One that has seen more has just been sent something.
+            if not watcher.notified and watcher.next_revision <= revision + 1:
+                self.send(header + watcher.id_field)
+            watcher.notified = False
 
     def close(self) -> None:
         """Let go of every watch."""
-        for watcher in self._watchers.values():
-            self._hub.remove(watcher)
-        self._watchers.clear()
+        watchers, self._watchers = self._watchers, {}
+        self._hub.let_go(watchers)
         self._behind.clear()
 
 

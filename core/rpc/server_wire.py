@@ -51,6 +51,8 @@ class ServerWire(Wire):
         if connection is not None:
             connection.receive(data)
             self.flush()
+            if connection.more:
+                self.take_turns()
         elif self._http1 is not None:
             self._serve_http1(data)
         else:
