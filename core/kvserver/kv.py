@@ -156,9 +156,8 @@ class KvService:
 
         def steps() -> Steps:
             view = SnapshotView(store.index, reads.reader, readable[1])
-            operations: list[rpc_pb2.RequestOp] = []
-            branch = yield from decide(view, request, pace, operations)
-            yield from txn.check(store, view, operations, readable, pace)
+            branch = yield from decide(view, request, pace)
+            yield from txn.check(store, view, branch, readable, pace)
             execution = txn.Execution(store, view, readable[1], pace)
             outcome = yield from execution.run(branch)
             return (yield from txn.assemble(reads, outcome, pace))
@@ -174,9 +173,8 @@ class KvService:
         store.admit()
         view = self._staged
         readable = store.staged_compaction, store.staged_revision
-        operations: list[rpc_pb2.RequestOp] = []
-        branch = yield from decide(view, request, pace, operations)
-        yield from txn.check(store, view, operations, readable, pace)
+        branch = yield from decide(view, request, pace)
+        yield from txn.check(store, view, branch, readable, pace)
         execution = txn.Execution(store, view, readable[1], pace)
         outcome = yield from execution.run(branch)
         store.staged_revision = execution.revision
