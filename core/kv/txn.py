@@ -40,29 +40,20 @@ _SUCCEEDED = b"\x10\x01"  # field 2 of TxnResponse
 _RESPONSE = b"\x1a"  # field 3
 _RANGE, _PUT, _DELETE, _TXN = b"\x0a", b"\x12", b"\x1a", b"\x22"  # fields of ResponseOp
 
-_Ops = list[rpc_pb2.RequestOp]
-
-
 # ---- check ----
 
 
 def check(
-    store: Store, view: View, operations: _Ops, readable: tuple[int, int], pace: Pace
+    store: Store, view: View, branch: Branch, readable: tuple[int, int], pace: Pace
 ) -> Generator[None, None, None]:
     """Raise RpcError if anything that is to run cannot: puts first, then ranges, as etcd does.
 
     *readable* are the first and the last revision that a range may ask for.
     """
-    if len(store.index.living) + len(store.staged) + len(operations) > CHANGES_PER_REVISION_MAX:
-        yield from _check_size(store, operations)
+    if len(store.index.living) + len(store.staged) + branch.size > CHANGES_PER_REVISION_MAX:
+        yield from _check_size(store, branch, 0)
     wanted: list[int] = []
-    for op in operations:
-        if op.HasField("request_put"):
-            check_put_state(store, op.request_put, view.current(op.request_put.key))
-        elif op.HasField("request_range") and op.request_range.revision:
-            wanted.append(op.request_range.revision)
-        if pace.spent():
-            yield
+    yield from _check_puts(store, view, branch, wanted, pace)
     compacted, newest = readable
     for revision in wanted:
         if revision > newest:
@@ -71,11 +62,30 @@ def check(
             raise refuse(refusal.COMPACTED)
 
 
-def _check_size(store: Store, operations: _Ops) -> Generator[None, None, None]:
-    """Refuse what would not fit one revision, before anything is staged."""
-    changes = 0
-    for op in operations:
-        if op.HasField("request_delete_range"):
+def _check_puts(
+    store: Store, view: View, branch: Branch, wanted: list[int], pace: Pace
+) -> Generator[None, None, None]:
+    """Check the puts; note in *wanted* what revisions ranges ask for."""
+    nested = iter(branch.nested)
+    for op in branch.operations:
+        if op.HasField("request_put"):
+            check_put_state(store, op.request_put, view.current(op.request_put.key))
+        elif op.HasField("request_range"):
+            if op.request_range.revision:
+                wanted.append(op.request_range.revision)
+        elif op.HasField("request_txn"):
+            yield from _check_puts(store, view, next(nested), wanted, pace)
+        if pace.spent():
+            yield
+
+
+def _check_size(store: Store, branch: Branch, changes: int) -> Generator[None, None, int]:
+    """Refuse what would not fit one revision, before anything is staged; count on from *changes*."""
+    nested = iter(branch.nested)
+    for op in branch.operations:
+        if op.HasField("request_txn"):
+            changes = yield from _check_size(store, next(nested), changes)
+        elif op.HasField("request_delete_range"):
             request = op.request_delete_range
             for keys in current_keys_in_steps(store, interval(request.key, request.range_end)):
                 if keys is None:
@@ -86,6 +96,7 @@ def _check_size(store: Store, operations: _Ops) -> Generator[None, None, None]:
             changes += 1
         if changes > CHANGES_PER_REVISION_MAX:
             raise refuse(refusal.REQUEST_TOO_LARGE)
+    return changes
 
 
 # ---- do ----
@@ -130,16 +141,17 @@ class Execution:
     def run(self, branch: Branch) -> Generator[None, None, Outcome]:
         """Do what *branch* says, in order."""
         outcome = Outcome(branch.succeeded)
+        nested = iter(branch.nested)
         for op in branch.operations:
             response: bytes | list[bytes] | RangeToRead | Outcome
-            if isinstance(op, Branch):
-                response = yield from self.run(op)
-            elif op.HasField("request_put"):
+            if op.HasField("request_put"):
                 response = self._put(op.request_put)
+            elif op.HasField("request_range"):
+                response = self._range(op.request_range)
             elif op.HasField("request_delete_range"):
                 response = yield from self._delete(op.request_delete_range)
             else:
-                response = self._range(op.request_range)
+                response = yield from self.run(next(nested))
             outcome.responses.append(response)
             if self._pace.spent():
                 yield

@@ -5,7 +5,7 @@ keys, and there may be very many compares: they are evaluated in steps, and so a
 same state however much is committed between two of them.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -83,19 +83,21 @@ class StagedView:
 
 @dataclass(slots=True)
 class Branch:
-    """The branch of a transaction that runs, nested ones included."""
+    """The branch of a transaction that runs.
+
+    ``operations`` are the request's own: an object for each is made when it is looked at, and gone
+    then, for there may be very many. ``nested`` has what runs of each nested transaction among
+    them, and ``size`` counts the operations of all.
+    """
 
     succeeded: bool
-    operations: list["rpc_pb2.RequestOp | Branch"] = field(default_factory=list)
+    operations: Sequence[rpc_pb2.RequestOp]
+    nested: list["Branch"] = field(default_factory=list)
+    size: int = 0
 
 
-def decide(
-    view: View, request: rpc_pb2.TxnRequest, pace: Pace, flat: list[rpc_pb2.RequestOp]
-) -> Generator[None, None, Branch]:
-    """Evaluate every compare that matters and return what is to run.
-
-    *flat* gets the operations of all branches that run, in order.
-    """
+def decide(view: View, request: rpc_pb2.TxnRequest, pace: Pace) -> Generator[None, None, Branch]:
+    """Evaluate every compare that matters and return what is to run."""
     succeeded = True
     for compare in request.compare:
         if compare.range_end:
@@ -107,13 +109,13 @@ def decide(
                 yield
         if not succeeded:
             break
-    branch = Branch(succeeded)
-    for op in request.success if succeeded else request.failure:
+    branch = Branch(succeeded, request.success if succeeded else request.failure)
+    branch.size = len(branch.operations)
+    for op in branch.operations:
         if op.HasField("request_txn"):
-            branch.operations.append((yield from decide(view, op.request_txn, pace, flat)))
-        else:
-            branch.operations.append(op)
-            flat.append(op)
+            nested = yield from decide(view, op.request_txn, pace)
+            branch.nested.append(nested)
+            branch.size += nested.size
     if pace.spent(len(branch.operations)):
         yield
     return branch

@@ -222,9 +222,8 @@ class KvService:
 
         def steps() -> Steps:
             view = SnapshotView(store.index, reads.reader, readable[1])
-            operations: list[rpc_pb2.RequestOp] = []
-            branch = yield from decide(view, request, pace, operations)
-            yield from txn.check(store, view, operations, readable, pace)
+            branch = yield from decide(view, request, pace)
+            yield from txn.check(store, view, branch, readable, pace)
             execution = txn.Execution(store, view, readable[1], pace)
             outcome = yield from execution.run(branch)
             return (yield from txn.assemble(reads, outcome, pace))
@@ -242,9 +241,8 @@ class KvService:
             yield from checks.check_txn(self._auth, store.lessor, caller, request)
         view = self._staged
         readable = store.staged_compaction, store.staged_revision
-        operations: list[rpc_pb2.RequestOp] = []
-        branch = yield from decide(view, request, pace, operations)
-        yield from txn.check(store, view, operations, readable, pace)
+        branch = yield from decide(view, request, pace)
+        yield from txn.check(store, view, branch, readable, pace)
         execution = txn.Execution(store, view, readable[1], pace)
         outcome = yield from execution.run(branch)
         store.staged_revision = execution.revision
