@@ -8,6 +8,8 @@ import pytest
 from tests.acceptance.cluster import Cluster
 
 SLEEP = "[Service]\nExecStart=/bin/sleep infinity\n"
+pytestmark = pytest.mark.timeout(240)
+
 ROOT = "--user=root:secret"
 
 

@@ -39,8 +39,8 @@ Decide = Callable[[AuthState], Change]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """A change that waits for its turn."""
+class Asked:
+    """A change that somebody asked for, and who is told when it is durable."""
 
     caller: Caller
     name: str
@@ -62,7 +62,7 @@ class AuthStore:
         self._tokens = Tokens(clock)
         self._staged_revision = self.state.revision
         self._rights: dict[str, Rights] = {}
-        self._asked: deque[_Asked] = deque()
+        self._asked: deque[Asked] = deque()
         self._changing = False
 
     @property
@@ -168,7 +168,7 @@ class AuthStore:
         """
         if len(self._asked) >= CHANGES_WAITING_MAX:
             raise refuse(refusal.TOO_MANY_REQUESTS)
-        self._asked.append(_Asked(caller=caller, name=name, decide=decide, answer=answer))
+        self._asked.append(Asked(caller=caller, name=name, decide=decide, answer=answer))
         if not self._changing:
             self._next()
 
@@ -187,14 +187,14 @@ class AuthStore:
                 self._changing = False
                 asked.answer.fail(exc.status, exc.message)
 
-    def _stage_later(self, asked: _Asked) -> None:
+    def _stage_later(self, asked: Asked) -> None:
         try:
             self._stage(asked)
         except RpcError as exc:
             asked.answer.fail(exc.status, exc.message)
             self._changed()
 
-    def _stage(self, asked: _Asked) -> None:
+    def _stage(self, asked: Asked) -> None:
         """Decide, and stage. Raises RpcError, with nothing staged, for what is refused."""
         store = self._store
         self.require_admin(asked.caller)
@@ -206,7 +206,7 @@ class AuthStore:
             self._staged_revision = self.state.revision_after(change)
         store.answer(_Staged(self, change, asked), b"")
 
-    def settle(self, change: Change, asked: _Asked) -> None:
+    def settle(self, change: Change, asked: Asked) -> None:
         """Make *change*, which is durable, what is known, and answer who asked for it."""
         self.state.apply(change)
         self.enabled = self.state.enabled
@@ -221,7 +221,7 @@ class AuthStore:
         asked.answer.reply(b"")
         self._changed()
 
-    def give_up(self, asked: _Asked, status: Code, message: str) -> None:
+    def give_up(self, asked: Asked, status: Code, message: str) -> None:
         """Forget a change whose commit failed."""
         self._staged_revision = self.revision
         asked.answer.fail(status, message)
@@ -241,7 +241,7 @@ class _Staged:
 
     __slots__ = ("_asked", "_auth", "_change")
 
-    def __init__(self, auth: AuthStore, change: Change, asked: _Asked) -> None:
+    def __init__(self, auth: AuthStore, change: Change, asked: Asked) -> None:
         self._auth = auth
         self._change = change
         self._asked = asked

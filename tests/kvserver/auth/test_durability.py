@@ -9,11 +9,11 @@ import grpc
 import pytest
 
 from c101.core.proto import rpc_pb2
-from tests.kvserver.auth.pair import Grant, Session, permission, set_up
+from tests.kvserver.auth.pair import SLOW_SECONDS, Grant, Session, permission, set_up
 from tests.kvserver.auth.users import Put, Range
 from tests.kvserver.processes import Ours
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(SLOW_SECONDS)]
 
 KILLS = 4
 
@@ -88,6 +88,7 @@ def test_kill_9_while_many_change_loses_nothing_that_was_acknowledged(own: Ours)
         for adder in adders:
             adder.start()
         while not all(len(adder.acknowledged) >= 5 for adder in adders):
+            assert all(adder.is_alive() for adder in adders)
             threading.Event().wait(0.01)
         own.kill(signal.SIGKILL)
         for adder in adders:

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.message import Message
 
 from c101.core.proto import rpc_pb2
-from tests.kvserver.auth.pair import Session, as_later, permission
+from tests.kvserver.auth.pair import SLOW_SECONDS, Session, as_later, permission
 from tests.kvserver.auth.users import (
     CALLERS,
     Compare,
@@ -25,6 +25,7 @@ from tests.kvserver.processes import HAVE_ETCD
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.timeout(SLOW_SECONDS),
     pytest.mark.skipif(not HAVE_ETCD, reason="no etcd here"),
 ]
 

@@ -87,13 +87,15 @@ def ports(ours: Ours, etcd: Etcd) -> tuple[int, int]:
 
 
 def said(port: int, arguments: tuple[str, ...], text: str | None = None) -> tuple[int, str, str]:
-    done = etcdctl(port, *arguments, text=text)
+    # Its own limits, five seconds a command, are for people who wait.
+    patient = ("--command-timeout=60s", "--dial-timeout=30s")
+    done = etcdctl(port, *patient, *arguments, text=text, seconds=90)
     # Its own log has the time, and an address.
     log = re.compile(r'^\{"level".*$\n?', re.MULTILINE)
     return done.returncode, done.stdout, log.sub("", done.stderr)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_script_of_every_auth_command_prints_what_it_prints_of_etcd(
     ports: tuple[int, int],
 ) -> None:
@@ -106,6 +108,7 @@ def test_a_script_of_every_auth_command_prints_what_it_prints_of_etcd(
         said(port, ("role", "delete", "root"))
 
 
+@pytest.mark.timeout(300)
 def test_passwords_are_read_from_standard_input(ports: tuple[int, int]) -> None:
     steps: list[tuple[tuple[str, ...], str | None]] = [
         (("user", "add", "i", "--interactive=false"), "first\n"),

@@ -30,7 +30,7 @@ def own(tmp_path: Path) -> Iterator[Ours]:
     process.stop()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_a_flood_of_wrong_passwords_is_bounded_and_puts_go_on_meanwhile(own: Ours) -> None:
     session = Session(own.client())
     set_up(session, {"u": Grant(permission("READWRITE", b"u/", b"u0"))})
@@ -52,7 +52,7 @@ def test_a_flood_of_wrong_passwords_is_bounded_and_puts_go_on_meanwhile(own: Our
 
     request = rpc_pb2.AuthenticateRequest(name="u", password="w" * 1000)
     for _ in range(FLOOD):
-        authenticate.future(request, timeout=100).add_done_callback(done)
+        authenticate.future(request, timeout=300).add_done_callback(done)
     # All of the flood is before them, and a wrong password takes some 50 ms: were they behind it,
     # puts would be answered when it is over.
     token = session.tokens["u"]
@@ -62,9 +62,9 @@ def test_a_flood_of_wrong_passwords_is_bounded_and_puts_go_on_meanwhile(own: Our
         response_deserializer=rpc_pb2.PutResponse.FromString,
     )
     for _ in range(PUTS):
-        put(rpc_pb2.PutRequest(key=b"u/k"), timeout=30, metadata=(("token", token),))
+        put(rpc_pb2.PutRequest(key=b"u/k"), timeout=300, metadata=(("token", token),))
     assert not answered.is_set()
-    assert answered.wait(100)
+    assert answered.wait(300)
     assert set(results) == {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT}
     # More may be checked than wait at a time: places become free.
     assert results[grpc.StatusCode.INVALID_ARGUMENT] >= WAITING_MAX

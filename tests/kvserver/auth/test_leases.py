@@ -3,12 +3,13 @@
 import pytest
 
 from c101.core.proto import rpc_pb2
-from tests.kvserver.auth.pair import Session, set_up
+from tests.kvserver.auth.pair import SLOW_SECONDS, Session, set_up
 from tests.kvserver.auth.users import USERS, Put
 from tests.kvserver.processes import HAVE_ETCD
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.timeout(SLOW_SECONDS),
     pytest.mark.skipif(not HAVE_ETCD, reason="no etcd here"),
 ]
 

@@ -4,11 +4,12 @@ import pytest
 from google.protobuf.message import Message
 
 from c101.core.proto import auth_pb2, rpc_pb2
-from tests.kvserver.auth.pair import Session, permission
+from tests.kvserver.auth.pair import SLOW_SECONDS, Session, permission
 from tests.kvserver.processes import HAVE_ETCD
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.timeout(SLOW_SECONDS),
     pytest.mark.skipif(not HAVE_ETCD, reason="no etcd here"),
 ]
 

@@ -18,8 +18,11 @@ from c101.core.rpc.channel import Channel
 from c101.core.rpc.dial import TcpDialer, UnixDialer
 from c101.core.rpc.peer import Peer
 from c101.core.rpc.status import RpcError
+from tests.kvserver.auth.pair import SLOW_SECONDS
 
-SECONDS = 20.0
+pytestmark = pytest.mark.timeout(SLOW_SECONDS)
+
+SECONDS = 60.0
 
 
 class Gate:

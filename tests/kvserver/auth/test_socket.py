@@ -9,10 +9,10 @@ import grpc
 import pytest
 
 from c101.core.proto import rpc_pb2
-from tests.kvserver.auth.pair import Grant, Session, permission, set_up
-from tests.kvserver.processes import CALL_SECONDS, Ours
+from tests.kvserver.auth.pair import ASK_SECONDS, SLOW_SECONDS, Grant, Session, permission, set_up
+from tests.kvserver.processes import Ours
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(SLOW_SECONDS)]
 
 BIN = Path(sys.executable).parent
 
@@ -56,7 +56,7 @@ def put(channel: grpc.Channel, key: bytes, token: str | None = None) -> str:
     )
     metadata = () if token is None else (("token", token),)
     try:
-        method(rpc_pb2.PutRequest(key=key), timeout=CALL_SECONDS, metadata=metadata)
+        method(rpc_pb2.PutRequest(key=key), timeout=ASK_SECONDS, metadata=metadata)
     except grpc.RpcError as exc:
         return str(exc.details())
     return ""
@@ -95,7 +95,7 @@ def test_a_watch_and_a_lease_by_the_socket_need_no_name(
         response_deserializer=rpc_pb2.WatchResponse.FromString,
     )
     create = rpc_pb2.WatchCreateRequest(key=b"\0", range_end=b"\0")
-    response = next(watch(iter([rpc_pb2.WatchRequest(create_request=create)]), timeout=10))
+    response = next(watch(iter([rpc_pb2.WatchRequest(create_request=create)]), timeout=ASK_SECONDS))
     assert response.created
     assert not response.canceled
     grant = by_socket.unary_unary(
@@ -103,13 +103,13 @@ def test_a_watch_and_a_lease_by_the_socket_need_no_name(
         request_serializer=rpc_pb2.LeaseGrantRequest.SerializeToString,
         response_deserializer=rpc_pb2.LeaseGrantResponse.FromString,
     )
-    lease = grant(rpc_pb2.LeaseGrantRequest(TTL=60), timeout=10).ID
+    lease = grant(rpc_pb2.LeaseGrantRequest(TTL=60), timeout=ASK_SECONDS).ID
     renew = by_socket.stream_stream(
         "/etcdserverpb.Lease/LeaseKeepAlive",
         request_serializer=rpc_pb2.LeaseKeepAliveRequest.SerializeToString,
         response_deserializer=rpc_pb2.LeaseKeepAliveResponse.FromString,
     )
-    renewed = next(renew(iter([rpc_pb2.LeaseKeepAliveRequest(ID=lease)]), timeout=10))
+    renewed = next(renew(iter([rpc_pb2.LeaseKeepAliveRequest(ID=lease)]), timeout=ASK_SECONDS))
     assert renewed.TTL == 60
 
 
@@ -119,7 +119,7 @@ def test_c101ctl_goes_on_working_by_the_socket(own: WithSocket) -> None:
             [BIN / "c101ctl", "--kv", url, *arguments],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=ASK_SECONDS,
             check=False,
         )
 

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.message import Message
 
 from c101.core.proto import rpc_pb2
-from tests.kvserver.auth.pair import Answer, Session
+from tests.kvserver.auth.pair import SLOW_SECONDS, Answer, Session
 from tests.kvserver.auth.users import (
     CALLERS,
     USERS,
@@ -21,7 +21,7 @@ from tests.kvserver.auth.users import (
 )
 from tests.kvserver.processes import Ours
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(SLOW_SECONDS)]
 
 DENIED = ("PERMISSION_DENIED", "etcdserver: permission denied")
 NAMELESS = ("INVALID_ARGUMENT", "etcdserver: user name is empty")
