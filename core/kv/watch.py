@@ -14,7 +14,7 @@ from enum import Enum
 
 from c101.core.kv.index import Index
 from c101.core.kv.pieces import PIECE_BYTES, Pieces
-from c101.core.kv.record import Change, State, state_of, varint
+from c101.core.kv.record import CHANGE, Change, State, state_of, varint
 from c101.core.kv.revision import SHIFT, bound, revision_of
 from c101.core.kv.storage import IDS_PER_STATEMENT, LogRow, Storage
 from c101.core.kv.watcher import Watcher, encode_event, is_create
@@ -132,6 +132,9 @@ class WatchHub:
         work = 0
         for position in which:
             change, previous = changes[position]
+            if previous is not None and previous[CHANGE] >> SHIFT == revision:
+                # Changed twice, by transactions in a transaction: prev_kv is from before both.
+                previous = self._index.state_before(change[0], bound(revision - 1))
             work += 1
             for watcher in self._group.of(change[0]):
                 if revision < watcher.next_revision or not watcher.wants(change):
