@@ -78,7 +78,8 @@ class WatcherGroup:
         if key in self._by_key:
             yield from self._by_key[key]
         for length in self._prefix_lengths:
-            members = self._by_prefix.get(key[:length])
+            # A key shorter than that has no such prefix; cut, it would be looked up once more.
+            members = self._by_prefix.get(key[:length]) if length <= len(key) else None
             if members is not None:
                 yield from members
         for span, members in self._by_span.items():

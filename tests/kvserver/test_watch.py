@@ -68,6 +68,20 @@ def test_prev_kv_is_from_before_the_revision_also_of_what_it_changed_twice(
     assert watch.events(4) == live
 
 
+def test_an_event_comes_once_whatever_longer_prefixes_others_watch(
+    client: Client, watch: WatchStream
+) -> None:
+    for prefix in (b"once", b"once/longer"):
+        watch.create(key=prefix, range_end=prefix[:-1] + bytes((prefix[-1] + 1,)))
+    txn = rpc_pb2.TxnRequest()
+    for key in (b"once", b"once/b"):
+        txn.success.add().request_put.key = key
+    client.txn(txn)
+    response = watch.next()
+    assert response.watch_id == 0
+    assert [event.kv.key for event in response.events] == [b"once", b"once/b"]
+
+
 def test_catching_up_never_splits_a_revision(client: Client, watch: WatchStream) -> None:
     start = client.revision + 1
     for _ in range(12):
