@@ -69,6 +69,8 @@ class Store:
         self._load()
         self.watches = WatchHub(self.index, storage, self.compact_revision)
         self.staged: dict[bytes, State | None] = {}
+        # A deletion leaves no state to know it by: which change it was that is staged of a key.
+        self._staged_deletions: dict[bytes, int] = {}
         self._batch = Batch()
         self.gate = WriteGate(self._loop, self._submit_soon)
         self._writing: Batch | None = None
@@ -143,6 +145,7 @@ class Store:
     def stage_delete(self, change: int, key: bytes) -> None:
         """Stage a deletion as *change*, a tombstone's id; the caller raises ``staged_revision``."""
         self.staged[key] = None
+        self._staged_deletions[key] = change
         batch = self._batch
         batch.rows += (change, key, None)
         batch.changes.append((key, None, change))
@@ -309,12 +312,18 @@ class Store:
     def _apply(self, changes: list[Change]) -> list[State | None]:
         """Apply *changes* to what is committed; return what each one replaced."""
         index, staged, lessor = self.index, self.staged, self.lessor
+        deletions = self._staged_deletions
         replaced: list[State | None] = []
-        missing = self
         for change in changes:
-            key, state, _ = change
+            key, state, change_id = change
             previous = index.apply(change)
-            if staged.get(key, missing) is state:
+            if state is None:
+                # An earlier deletion than the one that is staged leaves that alone.
+                if deletions.get(key) == change_id:
+                    del deletions[key]
+                    if staged[key] is None:
+                        del staged[key]
+            elif staged.get(key) is state:
                 del staged[key]
             if (state is not None and state[4]) or (previous is not None and previous[4]):
                 lessor.moved(key, previous, state)
@@ -328,6 +337,7 @@ class Store:
         waiting = batch.answers + self._batch.answers
         self._batch = Batch()
         self.staged.clear()
+        self._staged_deletions.clear()
         self.lessor.unstage()
         self.staged_revision = self.index.revision
         self.staged_compaction = self.compact_revision
