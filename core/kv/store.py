@@ -17,6 +17,7 @@ from typing import Any
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
+from c101.core.kv.answer import Answer, Durable, Refused
 from c101.core.kv.gate import WriteGate
 from c101.core.kv.index import Index
 from c101.core.kv.lessor import Lessor
@@ -26,7 +27,7 @@ from c101.core.kv.revision import SHIFT, TOMBSTONE
 from c101.core.kv.storage import Storage
 from c101.core.kv.tree import Interval, contains
 from c101.core.kv.watch import WatchHub
-from c101.core.kv.writer import Answer, Batch, Writer
+from c101.core.kv.writer import Batch, Writer
 from c101.core.rpc.status import Code, RpcError
 
 logger = logging.getLogger(__name__)
@@ -39,22 +40,7 @@ ANSWERS_PER_STEP = 400
 #: Entries of a commit's lists that are freed before other work gets a turn.
 FREED_PER_STEP = 4_000
 
-
-class Durable:
-    """An answer for our own tasks: ``future`` is done once the batch is, or has its error."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.future: asyncio.Future[None] = loop.create_future()
-
-    def reply(self, _message: bytes, /) -> None:
-        """Note that the batch is durable."""
-        if not self.future.done():
-            self.future.set_result(None)
-
-    def fail(self, status: Code, message: str, /) -> None:
-        """Note that the batch failed."""
-        if not self.future.done():
-            self.future.set_exception(RpcError(status, message))
+_NO_WRITES = (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
 
 
 class Store:
@@ -184,6 +170,17 @@ class Store:
         self._batch.answers.append((answer, message))
         if self._writing is None and not self._scheduled:
             self._submit_soon()
+
+    def refuse(self, answer: Answer, error: RpcError) -> None:
+        """Send *error* once all that was staged when it was found is durable.
+
+        A refusal tells of what others staged: that a lease is gone, a key there. What says that no
+        writes are taken is sent at once.
+        """
+        if self.settled or error.status in _NO_WRITES:
+            answer.fail(error.status, error.message)
+        else:
+            self.answer(Refused(answer, error), b"")
 
     def _submit_soon(self) -> None:
         if not self._scheduled:

@@ -80,8 +80,12 @@ class KvService:
             raise refuse(refusal.REQUEST_TOO_LARGE)
         store = self._store
         store.admit()
-        body = write.put(store, request)
-        store.answer(call, self._header(store.staged_revision) + body)
+        try:
+            body = write.put(store, request)
+        except RpcError as exc:
+            store.refuse(call, exc)
+        else:
+            store.answer(call, self._header(store.staged_revision) + body)
 
     def delete_range(self, call: UnaryCall, message: bytes) -> None:
         """Stage a DeleteRange; it is answered when it is durable."""
@@ -95,7 +99,7 @@ class KvService:
 
         def finished(body: list[bytes] | RpcError) -> None:
             if isinstance(body, RpcError):
-                call.fail(body.status, body.message)
+                store.refuse(call, body)
             else:
                 self._when_durable(call, [self._header(store.staged_revision), *body])
 
@@ -145,7 +149,7 @@ class KvService:
 
     def _written(self, call: UnaryCall, result: tuple[int, Outcome] | RpcError) -> None:
         if isinstance(result, RpcError):
-            call.fail(result.status, result.message)
+            self._store.refuse(call, result)
             return
         revision, outcome = result
         header = self._header(revision)
@@ -172,8 +176,11 @@ class KvService:
         request = parse(rpc_pb2.CompactionRequest, message)
         store, compactor = self._store, self._context.compactor
         store.admit()
-        compactor.schedule(request.revision)
-        await store.durable()
+        try:
+            compactor.schedule(request.revision)
+        finally:
+            # A refusal, too: it may tell of a compaction that is only staged.
+            await store.durable()
         compactor.begin()
         if request.physical:
             await compactor.finished(request.revision)

@@ -139,6 +139,26 @@ async def test_a_key_deleted_twice_within_two_commits_is_gone_for_the_next_write
     assert not store.staged
 
 
+async def test_a_refusal_waits_for_what_it_was_decided_by(store: Store) -> None:
+    heard: list[str] = []
+
+    class Hears:
+        def reply(self, _message: bytes) -> None:
+            heard.append("durable")
+
+        def fail(self, _status: Code, message: str) -> None:
+            heard.append(message)
+
+    store.refuse(Hears(), RpcError(Code.NOT_FOUND, "settled"))
+    put(store, b"a")
+    store.answer(Hears(), b"")
+    store.refuse(Hears(), RpcError(Code.NOT_FOUND, "refused"))
+    store.refuse(Hears(), RpcError(Code.RESOURCE_EXHAUSTED, "too many"))
+    assert heard == ["settled", "too many"]
+    await store.durable()
+    assert heard == ["settled", "too many", "durable", "refused"]
+
+
 async def test_nothing_is_visible_before_its_commit(store: Store) -> None:
     put(store, b"a", b"1")
     assert store.current(b"a") is not None
