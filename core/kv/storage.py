@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -83,7 +83,10 @@ class Storage:
                 self.meta: dict[str, int] = dict(
                     self._reader.execute("select name, value from meta").fetchall()
                 )
-            except sqlite3.Error as exc:
+                # The names of database and log: at every start, the one before may have been cut
+                # off.
+                _sync_directory(directory)
+            except (sqlite3.Error, OSError) as exc:
                 raise StorageError(
                     f"{self.path}: {exc}",
                     hint="restore it from a snapshot, or start with another DIR",
@@ -117,7 +120,6 @@ class Storage:
         execute("insert or ignore into meta values('member_id', ?)", (random_id(),))
         execute(f"pragma user_version={FORMAT}")
         execute("commit")
-        _sync_directory(self.path.parent)
 
     def _reserve_log(self) -> None:
         log = Path(f"{self.path}-wal")
@@ -246,7 +248,7 @@ def marks(count: int) -> str:
 
 def _lock_directory(directory: Path) -> TextIO:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_directory(directory, mode=0o700)
         lock = (directory / LOCK_NAME).open("a+")
     except OSError as exc:
         raise StorageError(f"{directory}: {exc.strerror}") from exc
@@ -258,6 +260,17 @@ def _lock_directory(directory: Path) -> TextIO:
             f"{directory} is in use by another process", hint="give each KV a --data-dir of its own"
         ) from exc
     return lock
+
+
+def _make_directory(directory: Path, mode: int = 0o777) -> None:
+    """Make *directory* and what it lies in, and sync their names."""
+    if not directory.is_dir():
+        _make_directory(directory.parent)
+        directory.mkdir(mode=mode, exist_ok=True)
+    # Also of one that is there: whoever made it may have been cut off. Where its name may not be
+    # looked at it was made by others, for good.
+    with suppress(PermissionError):
+        _sync_directory(directory.parent)
 
 
 def _sync_directory(directory: Path) -> None:
