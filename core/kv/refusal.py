@@ -26,6 +26,8 @@ LEASE_NOT_FOUND = (Code.NOT_FOUND, "etcdserver: requested lease not found")
 LEASE_EXISTS = (Code.FAILED_PRECONDITION, "etcdserver: lease already exists")
 LEASE_TTL_TOO_LARGE = (Code.OUT_OF_RANGE, "etcdserver: too large lease TTL")
 STOPPED = (Code.UNAVAILABLE, "etcdserver: server stopped")
+#: What is read is damaged.
+CORRUPT = (Code.DATA_LOSS, "etcdserver: corrupt cluster")
 #: Ours (etcd panics when its disk fails): whether the write survived is unknown.
 STORAGE_FAILED = (Code.UNAVAILABLE, "etcdserver: storage failed, the store is read-only")
 #: The texts that a watch carries in cancel_reason.

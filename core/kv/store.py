@@ -13,18 +13,20 @@ nobody knows what reached the disk.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
 from c101.core.kv.answer import Answer, Durable, Refused
 from c101.core.kv.gate import WriteGate
+from c101.core.kv.identity import DamageError
 from c101.core.kv.index import Index
 from c101.core.kv.lessor import Lessor
 from c101.core.kv.record import Change, State, make_state
 from c101.core.kv.refusal import Refusal, refuse
 from c101.core.kv.revision import SHIFT, TOMBSTONE
-from c101.core.kv.storage import Storage
+from c101.core.kv.storage import Storage, StorageError
 from c101.core.kv.tree import Interval, contains
 from c101.core.kv.watch import WatchHub
 from c101.core.kv.writer import Batch, Writer
@@ -52,7 +54,12 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self.index = Index(storage.fetch_records)
         self.lessor = Lessor(clock)
-        self._load()
+        try:
+            with storage.damage_named():
+                self._load()
+        except StorageError:
+            storage.close()
+            raise
         self.watches = WatchHub(self.index, storage, self.compact_revision)
         self.staged: dict[bytes, State | None] = {}
         # A deletion leaves no state to know it by: which change it was that is staged of a key.
@@ -74,7 +81,10 @@ class Store:
         histories, revision = storage.load_histories()
         newest = [h if isinstance(h, int) else h[-1] for h in histories.values()]
         living = [change for change in newest if not change & TOMBSTONE]
-        self.index.load(histories, storage.load_records(living))
+        with closing(storage.load_records(living)) as records:
+            self.index.load(histories, records)
+        if len(self.index.states) != len(living):
+            raise DamageError("records are missing")
         self.index.revision = self.staged_revision = revision
         self.compact_revision = self.staged_compaction = max(
             storage.scheduled_compaction, storage.finished_compaction
