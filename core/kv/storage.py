@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from c101.core.errors import C101Error, ConfigError
 from c101.core.kv import refusal
@@ -38,6 +38,10 @@ CHECKPOINT_PAGES = 4000
 #: the file, which makes its sync about twice as fast. What is there is not taken for frames: those
 #: carry salts and checksums.
 LOG_BYTES_RESERVED = 20 << 20
+#: The same for the index of the log, which is in memory shared through a file: enough for a log of
+#: 130 MB. Where it cannot grow a commit fails after it was written, and nobody knows what became of
+#: it; a log that cannot grow just fails.
+INDEX_BYTES_RESERVED = 256 << 10
 CACHE_KIB = 8000
 READ_CACHE_KIB = 2000
 #: Point reads are gathered into statements of at most this many ids.
@@ -105,6 +109,7 @@ class Storage:
                 # off.
                 _sync_directory(directory)
                 self._reserve_log()
+                self._index = undo.enter_context(closing(self._reserve_index()))
                 self._note_log()
             undo.pop_all()
 
@@ -159,6 +164,17 @@ class Storage:
         except OSError as exc:
             # It only costs speed; a disk that is full will say so at the next write.
             logger.warning("no room reserved for the log", extra={"reason": exc.strerror})
+
+    def _reserve_index(self) -> BinaryIO:
+        """Return the open file: to close it would drop the locks that SQLite has on it."""
+        file = Path(f"{self.path}-shm").open("r+b", buffering=0)  # noqa: SIM115 see close
+        try:
+            size = file.seek(0, os.SEEK_END)
+            if size < INDEX_BYTES_RESERVED:
+                os.posix_fallocate(file.fileno(), size, INDEX_BYTES_RESERVED - size)
+        except OSError as exc:
+            logger.warning("no room reserved for the log", extra={"reason": exc.strerror})
+        return file
 
     def _note_log(self) -> None:
         """Note which log is in use: one commit makes sure that there is one to be known by."""
@@ -292,6 +308,7 @@ class Storage:
             Identity(cluster_id=self.cluster_id, log_salt=None).write(self._lock.fileno())
         self._reader.close()
         self.writer.close()
+        self._index.close()
         self._lock.close()
 
 
