@@ -19,6 +19,7 @@ from tests.processes import OwnKVProcess
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.slow,
     pytest.mark.skipif(not HAVE_GCC, reason="no gcc here"),
 ]
 

@@ -112,6 +112,7 @@ def problems(
                 )
 
 
+@pytest.mark.timeout(120 + CUTS // 10)
 def test_whenever_power_is_cut_what_was_acknowledged_is_there(
     library: Path, tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, summary: Summary
 ) -> None:

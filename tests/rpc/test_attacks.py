@@ -20,7 +20,7 @@ from c101.core.rpc.limits import MIB
 from c101.core.rpc.messages import prefixed
 from tests.kvserver.processes import Ours
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 CONNECTIONS = 10
 #: How long all connections of an attack may take, those that are not cut off included.
