@@ -26,7 +26,8 @@ quick: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
 
 fuzz: setup
-	C101_FUZZ_SEQUENCES=2000 $(BIN)/python -m pytest tests/kvserver/test_differential.py tests/kvserver/auth/test_random.py
+	C101_FUZZ_SEQUENCES=20000 C101_KILLS=200 C101_POWER_CUTS=20000 $(BIN)/python -m pytest -n 2 --dist loadfile \
+	  tests/kvserver/test_differential.py tests/kvserver/auth/test_random.py tests/linearizability/test_kills.py tests/disk/test_power_cuts.py
 
 check: setup lint types contracts proto-current wheel
 

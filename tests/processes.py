@@ -49,6 +49,8 @@ class KVProcess:
         self.port = port or free_port()
         self.unix: Path | None = None
         self.log = directory / "server.log"
+        #: what it is started with; ``None`` for our own environment
+        self.environment: dict[str, str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,7 +71,11 @@ class KVProcess:
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
             )
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._healthy():
@@ -141,7 +147,9 @@ class EtcdProcess(KVProcess):
 
 
 class OwnKVProcess(KVProcess):
-    """c101-core kv."""
+    """c101-core kv; *module* is what is run."""
+
+    module = "c101.core.daemon"
 
     def __init__(self, directory: Path, *, port: int = 0) -> None:
         super().__init__(directory, port=port)
@@ -153,7 +161,7 @@ class OwnKVProcess(KVProcess):
         return [
             sys.executable,
             "-m",
-            "c101.core.daemon",
+            self.module,
             "kv",
             f"--data-dir={self.data}",
             f"--listen={self.url}",

@@ -1,10 +1,21 @@
-"""Who waits for a commit, when it is not a call that simply gets its answer."""
+"""Who waits for a commit: a call, a task of our own, or a refusal that must not come before it."""
 
 import asyncio
+from typing import Protocol
 
-from c101.core.kv.refusal import Refusal
-from c101.core.kv.writer import Answer
 from c101.core.rpc.status import Code, RpcError
+
+
+class Answer(Protocol):
+    """Who waits for a commit."""
+
+    def reply(self, message: bytes, /) -> None:
+        """What was asked for is durable."""
+        ...
+
+    def fail(self, status: Code, message: str, /) -> None:
+        """It was not done, or nobody can tell whether it was."""
+        ...
 
 
 class Durable:
@@ -25,16 +36,13 @@ class Durable:
 
 
 class Refused:
-    """Refuses *answer* once what was staged, the alarm that says why, is durable."""
+    """A refusal: *answer* hears *error* once what that was decided by is durable."""
 
-    def __init__(self, answer: Answer, why: Refusal) -> None:
+    def __init__(self, answer: Answer, error: RpcError) -> None:
         self._answer = answer
-        self._why = why
+        self._error = error
+        self.fail = answer.fail
 
     def reply(self, _message: bytes, /) -> None:
         """Refuse."""
-        self._answer.fail(*self._why)
-
-    def fail(self, status: Code, message: str, /) -> None:
-        """Pass on that the batch failed."""
-        self._answer.fail(status, message)
+        self._answer.fail(self._error.status, self._error.message)

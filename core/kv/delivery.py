@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from c101.core.kv.pace import Pace
 from c101.core.kv.pieces import PIECE_BYTES, Pieces
-from c101.core.kv.record import FIELD, Change, State
+from c101.core.kv.record import CHANGE, FIELD, Change, State
 from c101.core.kv.revision import SHIFT, bound
 from c101.core.kv.stepper import free_in_steps, in_turns
 from c101.core.kv.watcher import Watcher, encode_event
@@ -41,7 +41,9 @@ Committed = tuple[Change, State | None]
 
 
 class Delivery:
-    """Delivers to the watchers of *group*, which ``behind`` takes out of it when they are slow.
+    """Delivers to the watchers of *group*, which *behind* takes out of it when they are slow.
+
+    *state_before* returns what a key was before a change of that id.
 
     ``revision``: every watcher of the group has been sent all it wants up to here.
     """
@@ -52,8 +54,10 @@ class Delivery:
         group: WatcherGroup,
         revision: int,
         behind: Callable[[Watcher], None],
+        state_before: Callable[[bytes, int], State | None],
     ) -> None:
         self._loop = loop
+        self._state_before = state_before
         self._group = group
         self._behind = behind
         self.revision = revision
@@ -169,6 +173,9 @@ class Delivery:
         spent = self._pace.spent
         for position in which:
             change, previous = changes[position]
+            if previous is not None and previous[CHANGE] >> SHIFT == revision:
+                # Changed twice, by transactions in a transaction: prev_kv is from before both.
+                previous = self._state_before(change[0], bound(revision - 1))
             for watchers in self._group.of(change[0]):
                 self._gather(watchers, revision, (change, previous), wanted)
                 if spent(len(watchers) or EVENTS_PER_SEARCH):

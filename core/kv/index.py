@@ -7,9 +7,10 @@ exists is then the distance of two positions, and a read of an old revision merg
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
-from c101.core.kv import key_index
+from c101.core.kv import key_index, refusal
 from c101.core.kv.key_index import History
-from c101.core.kv.record import CHANGE, Change, State, state_of
+from c101.core.kv.record import CHANGE, Change, State, length_delimited, state_of
+from c101.core.kv.refusal import refuse
 from c101.core.kv.revision import FIRST_REVISION, TOMBSTONE
 from c101.core.kv.tree import Interval, KeyTree
 
@@ -32,10 +33,16 @@ class Index:
         self.deleted = KeyTree()
 
     def load(self, histories: dict[bytes, History], records: Iterable[tuple[int, bytes]]) -> None:
-        """Take what the log holds: *histories*, and the records of the keys that exist."""
+        """Take what the log holds: *histories*, and the records of the keys that exist.
+
+        Raises RpcError (DATA_LOSS) for a record that is not that of its key and revision.
+        """
         newest = {key_index.newest(history): key for key, history in histories.items()}
         for change, record in records:
-            self.states[newest[change]] = state_of(change, record)
+            key = newest[change]
+            if not record.startswith(length_delimited(b"\x0a", key)):
+                raise refuse(refusal.CORRUPT)
+            self.states[key] = state_of(change, record)
         self.histories = histories
         self.living = KeyTree(self.states)
         self.deleted = KeyTree(key for key in histories if key not in self.states)

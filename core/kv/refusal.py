@@ -59,6 +59,8 @@ INVALID_AUTH_TOKEN = (Code.UNAUTHENTICATED, "etcdserver: invalid auth token")
 INVALID_AUTH_MANAGEMENT = (Code.INVALID_ARGUMENT, "etcdserver: invalid auth management")
 AUTH_OLD_REVISION = (Code.INVALID_ARGUMENT, "etcdserver: revision of auth store is old")
 STOPPED = (Code.UNAVAILABLE, "etcdserver: server stopped")
+#: What is read is damaged.
+CORRUPT = (Code.DATA_LOSS, "etcdserver: corrupt cluster")
 #: Ours (etcd panics when its disk fails): whether the write survived is unknown.
 STORAGE_FAILED = (Code.UNAVAILABLE, "etcdserver: storage failed, the store is read-only")
 #: The texts that a watch carries in cancel_reason.

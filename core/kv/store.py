@@ -13,23 +13,26 @@ nobody knows what reached the disk.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from c101.core.clock import Clock
 from c101.core.kv import alarms, refusal
 from c101.core.kv.admission import Admission
-from c101.core.kv.answers import Durable, Refused
+from c101.core.kv.answers import Answer, Durable, Refused
 from c101.core.kv.gate import WriteGate
+from c101.core.kv.identity import DamageError
 from c101.core.kv.index import Index
 from c101.core.kv.lessor import Lease, Lessor
 from c101.core.kv.record import Change, State, make_state
 from c101.core.kv.refusal import Refusal, refuse
 from c101.core.kv.revision import SHIFT, TOMBSTONE
 from c101.core.kv.stepper import free_in_steps
-from c101.core.kv.storage import Storage
+from c101.core.kv.storage import Storage, StorageError
 from c101.core.kv.tree import Interval, contains
 from c101.core.kv.watch import WatchHub
-from c101.core.kv.writer import Answer, Batch, Writer
+from c101.core.kv.writer import Batch, Writer
 from c101.core.proto import rpc_pb2
+from c101.core.rpc.status import Code, RpcError
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +41,8 @@ PENDING_ANSWERS_MAX = 50_000
 #: Changes, or leases, merged, and answers sent, before other work gets a turn.
 CHANGES_PER_STEP = 400
 ANSWERS_PER_STEP = 400
+
+_NO_WRITES = (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
 
 
 class Store:
@@ -60,9 +65,16 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self.index = Index(storage.fetch_records)
         self.lessor = Lessor(clock)
-        self._load()
+        try:
+            with storage.damage_named():
+                self._load()
+        except StorageError:
+            storage.close()
+            raise
         self.watches = WatchHub(self.index, storage, self.compact_revision, self._loop)
         self.staged: dict[bytes, State | None] = {}
+        # A deletion leaves no state to know it by: which change it was that is staged of a key.
+        self._staged_deletions: dict[bytes, int] = {}
         self._batch = Batch()
         self.gate = WriteGate(self._loop, self._submit_soon)
         self._writing: Batch | None = None
@@ -80,7 +92,10 @@ class Store:
         histories, revision = storage.load_histories()
         newest = [h if isinstance(h, int) else h[-1] for h in histories.values()]
         living = [change for change in newest if not change & TOMBSTONE]
-        self.index.load(histories, storage.load_records(living))
+        with closing(storage.load_records(living)) as records:
+            self.index.load(histories, records)
+        if len(self.index.states) != len(living):
+            raise DamageError("records are missing")
         self.index.revision = self.staged_revision = revision
         self.compact_revision = self.staged_compaction = max(
             storage.scheduled_compaction, storage.finished_compaction
@@ -114,7 +129,7 @@ class Store:
         alarm = self.admission.no_room()
         if alarm is not None:
             self.stage_alarm(alarm, raised=True)
-        self.answer(Refused(answer, refusal.NO_SPACE), b"")
+        self.answer(Refused(answer, refuse(refusal.NO_SPACE)), b"")
 
     def current(self, key: bytes) -> State | None:
         """Return the state of *key* with everything staged applied."""
@@ -147,6 +162,7 @@ class Store:
     def stage_delete(self, change: int, key: bytes) -> None:
         """Stage a deletion as *change*, a tombstone's id; the caller raises ``staged_revision``."""
         self.staged[key] = None
+        self._staged_deletions[key] = change
         batch = self._batch
         batch.rows += (change, key, None)
         batch.changes.append((key, None, change))
@@ -191,6 +207,17 @@ class Store:
         self._batch.answers.append((answer, message))
         if self._writing is None and not self._scheduled:
             self._submit_soon()
+
+    def refuse(self, answer: Answer, error: RpcError) -> None:
+        """Send *error* once all that was staged when it was found is durable.
+
+        A refusal tells of what others staged: that a lease is gone, a key there. What says that no
+        writes are taken is sent at once.
+        """
+        if self.settled or error.status in _NO_WRITES:
+            answer.fail(error.status, error.message)
+        else:
+            self.answer(Refused(answer, error), b"")
 
     def _submit_soon(self) -> None:
         if not self._scheduled:
@@ -327,12 +354,18 @@ class Store:
     def _apply(self, changes: list[Change]) -> list[State | None]:
         """Apply *changes* to what is committed; return what each one replaced."""
         index, staged, lessor = self.index, self.staged, self.lessor
+        deletions = self._staged_deletions
         replaced: list[State | None] = []
-        missing = self
         for change in changes:
-            key, state, _ = change
+            key, state, change_id = change
             previous = index.apply(change)
-            if staged.get(key, missing) is state:
+            if state is None:
+                # An earlier deletion than the one that is staged leaves that alone.
+                if deletions.get(key) == change_id:
+                    del deletions[key]
+                    if staged[key] is None:
+                        del staged[key]
+            elif staged.get(key) is state:
                 del staged[key]
             if (state is not None and state[4]) or (previous is not None and previous[4]):
                 lessor.moved(key, previous, state)
@@ -347,6 +380,7 @@ class Store:
         waiting = batch.answers + self._batch.answers
         self._batch = Batch()
         self.staged.clear()
+        self._staged_deletions.clear()
         self.lessor.unstage()
         self.staged_revision = self.index.revision
         self.staged_compaction = self.compact_revision

@@ -80,7 +80,7 @@ def _check_puts(
 
 
 def _check_size(store: Store, branch: Branch, changes: int) -> Generator[None, None, int]:
-    """Refuse what would not fit one revision, before anything is staged; count on from *changes*."""
+    """Refuse what would not fit one revision before anything is staged; count on *changes*."""
     nested = iter(branch.nested)
     for op in branch.operations:
         if op.HasField("request_txn"):

@@ -55,7 +55,9 @@ class WatchHub:
         self._loop = loop
         self.compact_revision = compact_revision
         self._group = WatcherGroup()
-        self._delivery = Delivery(loop, self._group, index.revision, self._fall_behind)
+        self._delivery = Delivery(
+            loop, self._group, index.revision, self._fall_behind, index.state_before
+        )
 
     @property
     def header(self) -> Callable[[int], bytes]:

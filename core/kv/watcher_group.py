@@ -91,7 +91,8 @@ class WatcherGroup:
         if members is not None:
             yield from _some(members)
         for length in list(self._prefix_lengths) if self._prefix_lengths else ():
-            members = self._by_prefix.get(key[:length])
+            # A key shorter than that has no such prefix; cut, it would be looked up once more.
+            members = self._by_prefix.get(key[:length]) if length <= len(key) else None
             if members is not None:
                 yield from _some(members)
         if self._by_span:

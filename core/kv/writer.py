@@ -9,32 +9,19 @@ import sqlite3
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
-from typing import Protocol
 
 from c101.core.kv import refusal
+from c101.core.kv.answers import Answer
 from c101.core.kv.lessor import Lease
 from c101.core.kv.record import Change
 from c101.core.kv.refusal import Refusal
 from c101.core.kv.storage import IDS_PER_STATEMENT, Storage, marks
 from c101.core.proto import rpc_pb2
-from c101.core.rpc.status import Code
 
 #: Up to this many changes are one multi-row INSERT, a transaction by itself: one statement, one
 #: hand-over of the interpreter lock.
 ROWS_PER_STATEMENT = 256
 _CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
-
-
-class Answer(Protocol):
-    """Who waits for a commit."""
-
-    def reply(self, message: bytes, /) -> None:
-        """What was asked for is durable."""
-        ...
-
-    def fail(self, status: Code, message: str, /) -> None:
-        """It was not done, or nobody can tell whether it was."""
-        ...
 
 
 class Batch:

@@ -8,6 +8,7 @@ hub's, as those of the Watch service are.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Self, TypeVar
 
 from google.protobuf.message import Message
@@ -188,6 +189,6 @@ def for_caller(answer: Callable[[UnaryCall, bytes], Awaitable[bytes]]) -> UnaryH
             raise passed_on(exc) from exc
 
     def handler(call: UnaryCall, message: bytes) -> None:
-        call.task = call.server.spawn(call.run(answered(call, message)), call.method)
+        call.task = call.server.spawn(call.run(partial(answered, call), message), call.method)
 
     return handler

@@ -128,8 +128,12 @@ class KvService:
             self._refuse_put(call, message)
             return
         store.admit()
-        body = write.put(store, request)
-        store.answer(call, self._header(store.staged_revision) + body)
+        try:
+            body = write.put(store, request)
+        except RpcError as exc:
+            store.refuse(call, exc)
+        else:
+            store.answer(call, self._header(store.staged_revision) + body)
 
     def _refuse_put(self, call: UnaryCall, message: bytes) -> None:
         """Refuse a put, or a transaction that could put: it is too large, or there is no room."""
@@ -152,7 +156,7 @@ class KvService:
 
         def finished(body: list[bytes] | RpcError) -> None:
             if isinstance(body, RpcError):
-                call.fail(body.status, body.message)
+                store.refuse(call, body)
             else:
                 self._when_durable(call, [self._header(store.staged_revision), *body])
 
@@ -254,7 +258,7 @@ class KvService:
 
     def _written(self, call: UnaryCall, result: _Written | RpcError) -> None:
         if isinstance(result, RpcError):
-            call.fail(result.status, result.message)
+            self._store.refuse(call, result)
             return
         revision, body = result
         header = self._header(revision)

@@ -74,7 +74,11 @@ class LeaseService:
             store.refuse_growth(call)
             return
         lease_id = request.ID or self._free_id()
-        ttl = self._lessor.check_grant(lease_id, request.TTL)
+        try:
+            ttl = self._lessor.check_grant(lease_id, request.TTL)
+        except RpcError as exc:
+            store.refuse(call, exc)
+            return
         store.stage_lease(lease_id, ttl)
         body = rpc_pb2.LeaseGrantResponse(ID=lease_id, TTL=ttl).SerializeToString()
         store.answer(call, self._context.header(store.staged_revision) + body)
@@ -102,7 +106,7 @@ class LeaseService:
 
         def finished(result: list[bytes] | RpcError) -> None:
             if isinstance(result, RpcError):
-                call.fail(result.status, result.message)
+                store.refuse(call, result)
             else:
                 store.answer(call, self._context.header(store.staged_revision))
 

@@ -201,13 +201,20 @@ class WatchSession:
     # ---- history ----
 
     async def catch_up(self) -> None:
-        """Bring watches that are behind up to date, a step each in turn, for ever."""
+        """Bring watches that are behind up to date, a step each in turn, for ever.
+
+        If history cannot be read the stream ends with the reason.
+        """
         while True:
             await self._work.wait()
             self._work.clear()
             while self._behind:
                 await self._stream.drain()
-                self._step(self._behind.popleft())
+                try:
+                    self._step(self._behind.popleft())
+                except RpcError as exc:
+                    self._stream.fail(exc.status, exc.message)
+                    return
                 # Everything that became ready meanwhile goes first.
                 await self._context.clock.sleep(0)
             self._send_progress()

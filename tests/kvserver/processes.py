@@ -158,6 +158,13 @@ class WatchStream:
             return True
         return False
 
+    def ended(self) -> grpc.StatusCode:
+        """Wait until the server ends the stream; return how."""
+        self._thread.join(CALL_SECONDS)
+        assert not self._thread.is_alive()
+        status: grpc.StatusCode = self._call.code()
+        return status
+
     def close(self) -> None:
         self._call.cancel()
         self._requests.put(None)

@@ -16,6 +16,7 @@ from typing import Final
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
+from c101.core.kv.answers import Answer
 from c101.core.kv.auth.caller import NOBODY, TRUSTED, Call, Caller, common_name_of, token_of
 from c101.core.kv.auth.passwords import Passwords
 from c101.core.kv.auth.rights import Rights, rights_of
@@ -23,7 +24,6 @@ from c101.core.kv.auth.state import AuthState, Change
 from c101.core.kv.auth.tokens import Tokens
 from c101.core.kv.refusal import refuse
 from c101.core.kv.store import Store
-from c101.core.kv.writer import Answer
 from c101.core.rpc.peer import ADMIN_ROLE
 from c101.core.rpc.status import Code, RpcError
 
