@@ -60,7 +60,7 @@ class Channel:
         self._retired: set[ClientWire] = set()
         self._waiting = 0
         self._closed = False
-        self._blocks: dict[str, bytes] = {}
+        self._blocks: dict[tuple[str, Metadata], bytes] = {}
         parts = urlsplit(dialer.name)
         self._scheme = b"https" if parts.scheme == "https" else b"http"
         self._authority = (parts.netloc.rpartition("@")[2] or "localhost").encode()
@@ -147,6 +147,25 @@ class Channel:
             text = f"{self.name} did not answer a ping within {timeout:g} s"
             raise DeadlineExceededError(text) from error
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls run, on the link or on one that is to close when they have ended."""
+        links = (*self._retired, *([self._wire] if self._wire else []))
+        return any(link.client.streams for link in links)
+
+    def retire(self) -> None:
+        """Take no more calls; the link closes once those that run have ended.
+
+        ``close`` is still due.
+        """
+        self._closed = True
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._wire is not None:
+            self._wire.retire()
+            self._retired.add(self._wire)
+            self._wire = None
+
     async def close(self) -> None:
         """End every call and close the link; the channel is of no more use."""
         self._closed = True
@@ -168,17 +187,14 @@ class Channel:
 
     def _block(self, path: str, metadata: Metadata, left: float | None) -> bytes:
         """Return the header block of a call of *path* that has *left* seconds."""
-        if metadata:
+        known = (path, tuple(metadata))
+        block = self._blocks.get(known)
+        if block is None:
+            if len(self._blocks) >= HEADER_BLOCKS_MAX:
+                self._blocks.clear()
             fields = [(_bytes(name), _bytes(value)) for name, value in metadata]
             block = request(path.encode(), self._authority, self._scheme, fields)
-        else:
-            known = self._blocks.get(path)
-            if known is None:
-                if len(self._blocks) >= HEADER_BLOCKS_MAX:
-                    self._blocks.clear()
-                known = request(path.encode(), self._authority, self._scheme, ())
-                self._blocks[path] = known
-            block = known
+            self._blocks[known] = block
         return block if left is None else block + timeout_field(left)
 
     async def _ready(self, path: str, deadline: float | None, seconds: float | None) -> ClientWire:
