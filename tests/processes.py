@@ -56,6 +56,11 @@ class KVProcess:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def health_url(self) -> str:
+        """Where it says over plain HTTP that it is up."""
+        return self.url
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "it is not running"
         return self._process.pid
@@ -113,7 +118,7 @@ class KVProcess:
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
+            with urllib.request.urlopen(f"{self.health_url}/health", timeout=1) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
@@ -164,19 +169,20 @@ class OwnKVProcess(KVProcess):
 @contextmanager
 def running_etcd(directory: Path) -> Iterator[KVProcess]:
     """Run etcd with its data in *directory*; it is killed at the end."""
-    with _running(EtcdProcess, directory) as server:
+    with running(EtcdProcess, directory) as server:
         yield server
 
 
 @contextmanager
 def running_kv(directory: Path) -> Iterator[KVProcess]:
     """Run our own KV with its data and its socket in *directory*; it is killed at the end."""
-    with _running(OwnKVProcess, directory) as server:
+    with running(OwnKVProcess, directory) as server:
         yield server
 
 
 @contextmanager
-def _running(kind: type[KVProcess], directory: Path) -> Iterator[KVProcess]:
+def running(kind: type[KVProcess], directory: Path) -> Iterator[KVProcess]:
+    """Run a server of *kind* with its data in *directory*; it is killed at the end."""
     server = kind(directory)
     for attempt in range(START_ATTEMPTS):
         try:

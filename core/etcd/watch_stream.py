@@ -12,6 +12,7 @@ answers there, ``HistoryChangedError``.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -86,6 +87,9 @@ class WatchStream:
         self._added = asyncio.Event()
         # What the server refused as it was created; told to whoever asks for events.
         self._refusals: list[EndedError] = []
+        # Asked for on this stream and not answered. A server answers in the order it was asked, and
+        # does not name what it refuses.
+        self._asked: deque[Watched] = deque()
 
     @property
     def connected(self) -> bool:
@@ -176,6 +180,7 @@ class WatchStream:
         if self._caller.namespace is not None:
             self._caller.namespace.outward(create)
         stream.send(rpc_pb2.WatchRequest(create_request=create).SerializeToString())
+        self._asked.append(watched)
 
     async def _open(self) -> ClientStream:
         """Open a stream with every watch on it. Leaves nothing behind when it fails."""
@@ -187,6 +192,7 @@ class WatchStream:
         try:
             async with asyncio.timeout(seconds), AsyncExitStack() as stack:
                 stream = await stack.enter_async_context(opening)
+                self._asked.clear()
                 sent = dict(self.watches)
                 for watched in sent.values():
                     self._create(stream, watched)
@@ -233,10 +239,13 @@ class WatchStream:
 
     def _accept(self, response: rpc_pb2.WatchResponse) -> tuple[Watched, WatchBatch] | None:
         """Return what *response* gives the consumer, if anything."""
-        watched = self.watches.get(response.watch_id)
-        if watched is None and response.watch_id == -1 and len(self.watches) == 1:
-            # An id that the server never gave: the watch was refused, or all have come so far.
-            watched = next(iter(self.watches.values()))
+        if response.created and self._asked:
+            watched = self.watches.get(self._asked.popleft().id)
+        elif response.watch_id == -1:
+            # Said of all: how far they are.
+            watched = next(iter(self.watches.values()), None)
+        else:
+            watched = self.watches.get(response.watch_id)
         if watched is None:
             return None
         if response.canceled:
