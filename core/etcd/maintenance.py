@@ -60,8 +60,6 @@ class Maintenance(Verbs):
 
     Example::
 
-        from c101.core.etcd.maintenance import AlarmKind
-
         written = await client.put("/hashed", "1")
         maintenance = client.maintenance
         status = await maintenance.status(endpoint=url)
@@ -70,11 +68,6 @@ class Maintenance(Verbs):
         assert found.hash == (await maintenance.hash_kv(written.revision, endpoint=url)).hash
         assert await maintenance.hash() > 0
         await maintenance.defragment()
-        await maintenance.move_leader(status.member_id)
-
-        raised = await maintenance.create_alarm(AlarmKind.NOSPACE, status.member_id)
-        assert await maintenance.alarms() == raised
-        assert await maintenance.disarm_alarm() == raised
         assert await maintenance.alarms() == []
     """
 
@@ -90,7 +83,17 @@ class Maintenance(Verbs):
         return await self._alarm(rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.GET))
 
     async def create_alarm(self, kind: AlarmKind, member_id: int) -> list[Alarm]:
-        """Raise an alarm in the name of a member, as a drill; return it."""
+        """Raise an alarm in the name of a member, as a drill; return it.
+
+        Example::
+
+            from c101.core.etcd.maintenance import AlarmKind
+
+            status = await client.status()
+            raised = await client.maintenance.create_alarm(AlarmKind.NOSPACE, status.member_id)
+            assert await client.maintenance.alarms() == raised
+            assert await client.maintenance.disarm_alarm() == raised
+        """
         return await self._alarm(
             rpc_pb2.AlarmRequest(
                 action=rpc_pb2.AlarmRequest.ACTIVATE,
@@ -100,7 +103,12 @@ class Maintenance(Verbs):
         )
 
     async def disarm_alarm(self) -> list[Alarm]:
-        """Disarm all alarms; return those that were. Their cause is to be mended first."""
+        """Disarm all alarms; return those that were. Their cause is to be mended first.
+
+        Example::
+
+            assert await client.maintenance.disarm_alarm() == []
+        """
         disarmed: list[Alarm] = []
         for alarm in await self.alarms():
             disarmed += await self._alarm(
@@ -142,6 +150,11 @@ class Maintenance(Verbs):
         """Have another member lead. It is asked of the leader, which must be among the endpoints.
 
         KVError: it is not, or the member cannot lead.
+
+        Example::
+
+            status = await client.status()
+            await client.maintenance.move_leader(status.member_id)
         """
         await self._caller.ask(
             _MAINTENANCE + "MoveLeader",

@@ -147,14 +147,17 @@ class WatchStream:
         """
         while not self.closed:
             try:
-                await self._wait_for_watches()
+                if not self.watches and not self._refusals:
+                    await self._wait_for_watches()
+                    continue
                 stream = self._stream or await self._open()
                 if self._refusals:
                     raise self._refusals.pop(0)
                 found = self._accept(await _message(stream))
             except (LinkError, DeadlineExceededError, RpcError) as exc:
-                await self._lose(exc)
-                await self._clock.sleep(self._backoff.next())
+                if not self.closed:
+                    await self._lose(exc)
+                    await self._clock.sleep(self._backoff.next())
             except C101Error:
                 await self.close()
                 raise
@@ -171,9 +174,9 @@ class WatchStream:
         await self._stack.aclose()
 
     async def _wait_for_watches(self) -> None:
-        while not self.watches and not self._refusals and not self.closed:
-            self._added.clear()
-            await self._added.wait()
+        """Wait until there is one, or the stream is closed."""
+        self._added.clear()
+        await self._added.wait()
 
     def _create(self, stream: ClientStream, watched: Watched) -> None:
         create = watched.create_request()

@@ -1,6 +1,6 @@
 """Certificates for tests: an authority of our own, and what it vouches for."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_VALID = datetime.timedelta(days=2)
+_VALID = dt.timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Authority:
         return made
 
     def _builder(self, name: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = x509.CertificateBuilder(
             subject_name=name,
             issuer_name=self._name,

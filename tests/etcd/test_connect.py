@@ -7,6 +7,7 @@ import pytest
 
 from c101.core.errors import AuthError, ConfigError, LinkError
 from c101.core.etcd import connect
+from c101.core.etcd.connecting import ConnectOptions
 from c101.core.etcd.errors import PermissionDeniedError
 from tests.etcd.certificates import Authority
 from tests.processes import EtcdProcess, KVProcess, free_port, running
@@ -68,14 +69,9 @@ async def test_a_client_with_a_certificate_works_over_tls(tls: TlsEtcd) -> None:
 async def test_a_server_that_nobody_vouches_for_is_refused(tls: TlsEtcd, tmp_path: Path) -> None:
     stranger = Authority(tmp_path, "stranger")
     own = tls.authority.sign("another")
-    for given in ({"ca_file": stranger.ca}, {}):
-        async with connect(
-            tls.url,
-            cert_file=own.cert,
-            key_file=own.key,
-            timeout_seconds=2,
-            **given,  # type: ignore[typeddict-item]
-        ) as client:
+    shown: ConnectOptions = {"cert_file": own.cert, "key_file": own.key, "timeout_seconds": 2}
+    for given in (shown, shown | {"ca_file": stranger.ca}):
+        async with connect(tls.url, **given) as client:
             with pytest.raises(AuthError, match="TLS"):
                 await client.get("/tls")
 

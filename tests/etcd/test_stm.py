@@ -1,6 +1,7 @@
 """Software transactions: what others do at the same time is noticed, or as agreed not."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -27,7 +28,7 @@ async def test_money_that_many_move_at_once_stays_the_same(client: Client, prefi
         for step in range(10):
             source, target = (worker + step) % ACCOUNTS, (worker + step * 2 + 1) % ACCOUNTS
             if source != target:
-                await client.stm(lambda stm: move(stm, source, target))
+                await client.stm(partial(move, source=source, target=target))
 
     async with asyncio.TaskGroup() as group:
         for worker in range(4):
