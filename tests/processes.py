@@ -61,6 +61,11 @@ class KVProcess:
         return self.url
 
     @property
+    def running(self) -> bool:
+        """Whether it was started and not ended."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "it is not running"
         return self._process.pid
@@ -71,11 +76,20 @@ class KVProcess:
 
     def start(self) -> None:
         """Start it and return when it answers."""
+        self.launch()
+        self.wait_until_healthy()
+
+    def launch(self) -> None:
+        """Start it, and return at once."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def wait_until_healthy(self) -> None:
+        """Return when it answers; a member of a cluster does when there is a leader."""
+        assert self._process is not None, "it is not running"
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._healthy():
             if self._process.poll() is not None:

@@ -45,6 +45,10 @@ BY_TEXT: Final[Mapping[tuple[Code, str], Rule]] = {
     (Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests"): Rule(
         Fate.NOT_APPLIED, "refused before it is proposed: too much waits to be applied"
     ),
+    (Code.UNAVAILABLE, "etcdserver: unhealthy cluster"): Rule(
+        Fate.NOT_APPLIED,
+        "refused before it is proposed: members change only while all have been connected for 5 s",
+    ),
     (Code.UNAVAILABLE, "etcdserver: rpc not supported for learner"): Rule(
         Fate.NOT_APPLIED, "a learner looks at no request; every other member does"
     ),

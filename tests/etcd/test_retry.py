@@ -40,6 +40,10 @@ CASES: dict[str, tuple[C101Error, Fate]] = {
         RpcError(Code.UNKNOWN, "raft proposal dropped"),
         Fate.NOT_APPLIED,
     ),
+    "members change only in a cluster that is well, and are asked for again": (
+        RpcError(Code.UNAVAILABLE, "etcdserver: unhealthy cluster"),
+        Fate.NOT_APPLIED,
+    ),
     "a full queue refuses before it takes": (
         RpcError(Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
         Fate.NOT_APPLIED,
