@@ -39,6 +39,9 @@ SEND_SECONDS_MIN = 0.001
 
 logger = logging.getLogger(__name__)
 
+#: How an attempt may fail that is not a fault of the program.
+FAILURES = (RpcError, LinkError, DeadlineExceededError)
+
 #: Sends one request to an endpoint, within so many seconds, and returns the raw answer.
 Send = Callable[[Endpoint, float, "Metadata"], Awaitable[bytes]]
 
@@ -59,7 +62,7 @@ class Policy:
 
 
 class Attempts:
-    """The attempts at one request."""
+    """The attempts at one request, whose time runs since *since*."""
 
     __slots__ = (
         "_backoff",
@@ -71,10 +74,10 @@ class Attempts:
         "_tokens_refused",
     )
 
-    def __init__(self, endpoints: "Endpoints", policy: Policy) -> None:
+    def __init__(self, endpoints: "Endpoints", policy: Policy, *, since: float) -> None:
         self._endpoints = endpoints
         self._policy = policy
-        self._deadline = endpoints.clock.monotonic() + policy.timeout_seconds
+        self._deadline = since + policy.timeout_seconds
         self._connecting = False
         self._count = 0
         self._tokens_refused = 0
@@ -97,23 +100,38 @@ class Attempts:
                 seconds = self._share() if self._policy.repeatable else self._left()
                 sent = metadata if self._policy.needs_leader else metadata[1:]
                 return await send(endpoint, max(seconds, SEND_SECONDS_MIN), sent)
-            except (RpcError, LinkError, DeadlineExceededError) as exc:
-                failure = from_rpc(exc, revision=revision) if isinstance(exc, RpcError) else exc
-                found = rule(exc)
-                if isinstance(exc, DeadlineExceededError):
-                    endpoint.suspect()
-                if found.fate is Fate.TOKEN_REFUSED and self._takes_another_token(metadata):
-                    continue
-                if not self._may_repeat(found):
-                    if isinstance(failure, LinkError | DeadlineExceededError):
-                        # Nor will the next request begin with this one, where there is another.
-                        self._endpoints.leave(endpoint)
-                    raise failure from exc
-                reason = {"link": endpoint.name, "reason": str(failure)}
-                logger.debug("attempt failed", extra=reason)
-            await self._pause(endpoint, failure)
+            except FAILURES as exc:
+                await self.failed(exc, endpoint, metadata, revision=revision)
 
-    async def _pause(self, endpoint: Endpoint, failure: C101Error) -> None:
+    async def failed(
+        self,
+        cause: C101Error,
+        endpoint: Endpoint,
+        metadata: "Metadata | None",
+        *,
+        revision: int = 0,
+    ) -> None:
+        """Hear how an attempt on *endpoint* failed; return when the next may be made.
+
+        *metadata* is what it was sent with, ``None`` when it came not so far. Raises what *cause*
+        means when no more may be made.
+        """
+        failure = from_rpc(cause, revision=revision) if isinstance(cause, RpcError) else cause
+        found = rule(cause)
+        if isinstance(cause, DeadlineExceededError):
+            endpoint.suspect()
+        if found.fate is Fate.TOKEN_REFUSED and self._takes_another_token(metadata):
+            return
+        if not self._may_repeat(found):
+            if isinstance(failure, LinkError | DeadlineExceededError):
+                # Nor will the next request begin with this one, where there is another.
+                self._endpoints.leave(endpoint)
+            raise failure from cause
+        reason = {"link": endpoint.name, "reason": str(failure)}
+        logger.debug("attempt failed", extra=reason)
+        await self._pause(endpoint, failure, cause)
+
+    async def _pause(self, endpoint: Endpoint, failure: C101Error, cause: C101Error) -> None:
         """Leave *endpoint*; wait once all were tried. Raises *failure* when time is up.
 
         An endpoint that refuses us, or shows another key, is not asked twice.
@@ -125,12 +143,12 @@ class Attempts:
         if self._count % candidates == 0:
             refused = isinstance(failure, AuthError | HostKeyError)
             if refused or self._endpoints.is_hopeless(self._count):
-                raise failure
+                raise failure from _other(cause, failure)
             if self._backoff is None:
                 self._backoff = Backoff()
             delay = self._backoff.next()
         if self._left() <= delay:
-            raise failure
+            raise failure from _other(cause, failure)
         if delay:
             await self._endpoints.clock.sleep(delay)
 
@@ -155,3 +173,8 @@ class Attempts:
     def _share(self) -> float:
         share = self._endpoints.share(self._policy.timeout_seconds)
         return max(min(share, self._left()), SEND_SECONDS_MIN)
+
+
+def _other(cause: C101Error, failure: C101Error) -> C101Error | None:
+    """Return *cause*, where it is not *failure* itself."""
+    return None if cause is failure else cause

@@ -4,6 +4,7 @@ Views of one client (``Client.namespace``, ``Client.within``) are callers of the
 endpoints, so they share links, tokens and what was found out about servers.
 """
 
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -65,7 +66,7 @@ class Caller:
             is_view=True,
         )
 
-    async def read(
+    def read(
         self,
         path: str,
         request: Message,
@@ -73,16 +74,20 @@ class Caller:
         *,
         revision: int = 0,
         needs_leader: bool = True,
-    ) -> _M:
+    ) -> Awaitable[_M]:
         """Make a call that may be repeated. Without *needs_leader*, any member may answer it."""
         policy = self._reads if needs_leader else self._local
-        return await self._call(path, request, answer, policy, revision)
+        if self.namespace is None:
+            return self.endpoints.call(path, request, answer, policy, revision=revision)
+        return self._inside(path, request, answer, policy, revision)
 
-    async def write(
+    def write(
         self, path: str, request: Message, answer: type[_M], *, revision: int = 0
-    ) -> _M:
+    ) -> Awaitable[_M]:
         """Make a call that is repeated only when it was certainly not carried out."""
-        return await self._call(path, request, answer, self._writes, revision)
+        if self.namespace is None:
+            return self.endpoints.call(path, request, answer, self._writes, revision=revision)
+        return self._inside(path, request, answer, self._writes, revision)
 
     async def ask(
         self,
@@ -101,11 +106,10 @@ class Caller:
         """Make a call that etcd only has as a stream, and that may be repeated."""
         return await self.endpoints.exchange(path, request, answer, self._reads)
 
-    async def _call(
+    async def _inside(
         self, path: str, request: Message, answer: type[_M], policy: Policy, revision: int
     ) -> _M:
-        if self.namespace is None:
-            return await self.endpoints.call(path, request, answer, policy, revision=revision)
+        assert self.namespace is not None
         self.namespace.outward(request)
         found = await self.endpoints.call(path, request, answer, policy, revision=revision)
         self.namespace.inward(found)

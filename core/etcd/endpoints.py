@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError, Message
 
 from c101.core.clock import Clock
 from c101.core.errors import ConfigError, LinkLostError, ProtocolError
-from c101.core.etcd.attempts import Attempts, Policy
+from c101.core.etcd.attempts import FAILURES, Attempts, Policy
 from c101.core.etcd.endpoint import Endpoint
 from c101.core.etcd.metadata import WITH_LEADER, Metadata
 from c101.core.rpc.channel import ClientStream, Dialer
@@ -154,11 +154,37 @@ class Endpoints:
             KVError: the KV refused.
         """
         raw = request.SerializeToString()
+        since = self.clock.monotonic()
+        attempts: Attempts | None = None
+        endpoint = policy.only or self.current
+        metadata = self._ready(endpoint)
+        if metadata is not None:
+            # Nearly always there is a link and a token, and all that is left to do is to send it.
+            sent = metadata if policy.needs_leader else metadata[1:]
+            seconds = policy.timeout_seconds
+            if policy.repeatable and len(self._all) > 1:
+                seconds = self.share(seconds)
+            try:
+                return decode(
+                    answer, await endpoint.channel.unary(path, raw, timeout=seconds, metadata=sent)
+                )
+            except FAILURES as exc:
+                attempts = Attempts(self, policy, since=since)
+                await attempts.failed(exc, endpoint, metadata, revision=revision)
 
         async def send(endpoint: Endpoint, seconds: float, metadata: Metadata) -> bytes:
             return await endpoint.channel.unary(path, raw, timeout=seconds, metadata=metadata)
 
-        return decode(answer, await Attempts(self, policy).make(send, revision=revision))
+        attempts = attempts or Attempts(self, policy, since=since)
+        return decode(answer, await attempts.make(send, revision=revision))
+
+    def _ready(self, endpoint: Endpoint) -> Metadata | None:
+        """Return what goes with a request, if nothing has to be waited for before it is sent."""
+        if self.sync is not None:
+            self.sync.when_due()
+        if not endpoint.channel.connected:
+            return None
+        return WITH_LEADER if self._tokens is None else self._tokens.current
 
     async def exchange(self, path: str, request: Message, answer: type[_M], policy: Policy) -> _M:
         """Send one message on a stream of its own and return the first answer.
@@ -176,7 +202,7 @@ class Endpoints:
                     return message
             raise LinkLostError(f"{endpoint.name} ended the stream without an answer")
 
-        return decode(answer, await Attempts(self, policy).make(send))
+        return decode(answer, await Attempts(self, policy, since=self.clock.monotonic()).make(send))
 
     def stream(
         self, endpoint: Endpoint, path: str, metadata: Metadata

@@ -42,8 +42,8 @@ class KeyVerbs(Verbs):
             assert found is not None and found.value == b"hello"
             assert await client.get("/nothing") is None
         """
-        found = await self.get_range(key, b"", **options)
-        return found.kvs[0] if found.kvs else None
+        answer = await self._range(as_bytes(key), b"", options)
+        return results.key_value(answer.kvs[0]) if answer.kvs else None
 
     async def get_range(
         self, key: Bytes, range_end: Bytes, **options: Unpack[RangeOptions]
@@ -59,15 +59,20 @@ class KeyVerbs(Verbs):
             found = await client.get_range("/range/a", "/range/b")
             assert [kv.key for kv in found.kvs] == [b"/range/a"]
         """
-        request = range_request(as_bytes(key), as_bytes(range_end), options)
-        answer = await self._caller.read(
+        answer = await self._range(as_bytes(key), as_bytes(range_end), options)
+        return results.range_result(answer)
+
+    def _range(
+        self, key: bytes, range_end: bytes, options: RangeOptions
+    ) -> Awaitable[rpc_pb2.RangeResponse]:
+        request = range_request(key, range_end, options)
+        return self._caller.read(
             RANGE,
             request,
             rpc_pb2.RangeResponse,
-            revision=request.revision,
-            needs_leader=not request.serializable,
+            revision=options.get("revision", 0),
+            needs_leader=not options.get("serializable", False),
         )
-        return results.range_result(answer)
 
     async def get_prefix(self, prefix: Bytes, **options: Unpack[RangeOptions]) -> RangeResult:
         """Return the keys that begin with *prefix*; an empty one means all. Raises as ``get``.
