@@ -6,6 +6,11 @@ One process of each client, with its own event loop, in turn: gets and puts of 2
 keys, one after the other and 100 at once. aetcd comes from PyPI into a virtual environment that is
 thrown away; where it cannot be had, a bare ``grpc.aio`` stub takes its place. Both clients use
 asyncio's own loop. That the revision rose by the puts counted is checked after every round.
+
+The third in each round is what bounds the other two: ``loadgen.c``, which costs next to nothing, on
+one connection. Where the server shares the machine with its client no client is faster than that,
+so the ratio of the two clients has a ceiling, which is printed with it; and what a request costs
+the client in CPU time is printed beside its rate, for where the server is elsewhere.
 """
 
 import argparse
@@ -135,8 +140,8 @@ def with_aetcd(directory: Path) -> tuple[str, str]:
     try:
         subprocess.run([sys.executable, "-m", "venv", venv], check=True, capture_output=True)
         python = str(venv / "bin" / "python")
-        # aetcd 1.0.0a4 was made for protobuf 3; what it needs to be told is not in its package.
-        wanted = ["aetcd==1.0.0a4", "grpcio>=1.66", "protobuf<3.21"]
+
+        wanted = ["aetcd==1.0.0"]
         subprocess.run(
             [python, "-m", "pip", "install", "--quiet", *wanted], check=True, capture_output=True
         )
@@ -156,6 +161,16 @@ def drive(name: str, python: str, port: int, work: str, seconds: float) -> dict[
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parents[1])
     result: dict[str, float] = json.loads(done.stdout)
     return result
+
+
+def bound(generator: Path, port: int, work: str, seconds: float) -> float:
+    """Return how many a second the server answers a client that costs nothing."""
+    together = TOGETHER if "100" in work else 1
+    command = [generator, "-p", str(port), "-k", work[:3], "-c", "1", "-m", str(together)]
+    command += ["-n", str(KEYS), "-v", str(len(VALUE)), "-s", str(seconds)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    result: dict[str, float] = json.loads(done.stdout)
+    return result["requests"] / result["seconds"]
 
 
 def main() -> None:
@@ -183,15 +198,19 @@ def compare(options: argparse.Namespace | SimpleNamespace) -> None:
     server = None
     try:
         other, python = with_aetcd(directory)
+        generator = directory / "loadgen"
+        subprocess.run(["gcc", "-O2", "-o", generator, HERE.with_name("loadgen.c")], check=True)
         server = start("etcd", directory)
         clients = {"ours": sys.executable, other: python}
         for work in WORK:
             print(f"{work}: {options.rounds} rounds of {options.seconds:g} s")
             ratios: list[float] = []
+            ceilings: list[float] = []
+            costs: list[float] = []
             rates: dict[str, list[float]] = {name: [] for name in clients}
             for number in range(options.rounds):
                 # Who goes first changes from round to round.
-                line = []
+                cpu: dict[str, float] = {}
                 for name in list(clients) if number % 2 == 0 else list(clients)[::-1]:
                     before = revision(server)
                     found = drive(name, clients[name], server.port, work, options.seconds)
@@ -199,15 +218,26 @@ def compare(options: argparse.Namespace | SimpleNamespace) -> None:
                     if work.startswith("put") and risen != found["made"]:
                         raise SystemExit(f"{name}: the revision rose by {risen}: {found}")
                     rates[name].append(found["per_second"])
-                    shown = f"{name} {found['per_second']:6.0f}/s ({found['cpu_us']:4.0f} us)"
-                    line.append(shown)
+                    cpu[name] = found["cpu_us"]
                 ratios.append(rates["ours"][-1] / rates[other][-1])
-                print(f"  {'   '.join(sorted(line))}   ratio {ratios[-1]:.2f}", flush=True)
+                costs.append(cpu[other] / cpu["ours"])
+                ceiling = bound(generator, server.port, work, options.seconds)
+                ceilings.append(ceiling / rates[other][-1])
+                line = [
+                    f"{name} {rates[name][-1]:6.0f}/s ({cpu[name]:4.0f} us)" for name in clients
+                ]
+                print(
+                    f"  {'   '.join(line)}   loadgen {ceiling:6.0f}/s   "
+                    f"ratio {ratios[-1]:.2f} of at most {ceilings[-1]:.2f}",
+                    flush=True,
+                )
             medians = {name: statistics.median(found) for name, found in rates.items()}
             print(
                 f"  median: ours {medians['ours']:.0f}/s, {other} {medians[other]:.0f}/s, "
                 f"ratio {statistics.median(ratios):.2f} "
-                f"(from {min(ratios):.2f} to {max(ratios):.2f})",
+                f"(from {min(ratios):.2f} to {max(ratios):.2f}) of at most "
+                f"{statistics.median(ceilings):.2f}; {other} costs {statistics.median(costs):.1f} "
+                "times the CPU",
                 flush=True,
             )
     finally:

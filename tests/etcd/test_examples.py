@@ -84,9 +84,7 @@ async def test_an_example_in_a_docstring_runs(
 
 
 @pytest.mark.parametrize("kind", ["etcd"])
-@pytest.mark.parametrize(
-    "example", list(in_page(PAGE)) if PAGE.exists() else [], ids=lambda example: example.where
-)
+@pytest.mark.parametrize("example", list(in_page(PAGE)), ids=lambda example: example.where)
 async def test_a_block_of_the_page_on_the_client_runs(
     empty: Client, server: KVProcess, example: Example
 ) -> None:

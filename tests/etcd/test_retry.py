@@ -1,5 +1,7 @@
 """What may be asked again: the table, and what follows from it."""
 
+from pathlib import Path
+
 import pytest
 
 from c101.core.errors import C101Error, DeadlineExceededError, LinkError, LinkLostError
@@ -92,3 +94,8 @@ def test_what_became_of_a_request(failure: C101Error, fate: Fate) -> None:
 def test_every_rule_gives_its_reason() -> None:
     assert all(len(found.reason) > 20 for found in BY_TEXT.values())
     assert all(rule(failure).reason for failure, _ in CASES.values())
+
+
+def test_the_page_on_the_client_names_every_answer_after_which_a_write_is_made_again() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
+    assert [text for _, text in BY_TEXT if f"`{text}`" not in page] == []
