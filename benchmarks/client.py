@@ -1,11 +1,11 @@
 """The client beside aetcd (grpc.aio), against one real etcd, in interleaved rounds.
 
-    python -m benchmarks.client [--rounds 7] [--seconds 3] [--directory DIR]
+    python -m benchmarks.client [--rounds 7] [--seconds 3] [--loop asyncio|uvloop] [--directory DIR]
 
 One process of each client, with its own event loop, in turn: gets and puts of 256 B among 1,000
 keys, one after the other and 100 at once. aetcd comes from PyPI into a virtual environment that is
-thrown away; where it cannot be had, a bare ``grpc.aio`` stub takes its place. Both clients use
-asyncio's own loop. That the revision rose by the puts counted is checked after every round.
+thrown away; where it cannot be had, a bare ``grpc.aio`` stub takes its place. Both clients run on
+the same kind of loop. That the revision rose by the puts counted is checked after every round.
 
 The third in each round is what bounds the other two: ``loadgen.c``, which costs next to nothing, on
 one connection. Where the server shares the machine with its client no client is faster than that,
@@ -24,7 +24,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 HERE = Path(__file__).resolve()
 KEYS = 1_000
@@ -140,8 +139,7 @@ def with_aetcd(directory: Path) -> tuple[str, str]:
     try:
         subprocess.run([sys.executable, "-m", "venv", venv], check=True, capture_output=True)
         python = str(venv / "bin" / "python")
-
-        wanted = ["aetcd==1.0.0"]
+        wanted = ["aetcd==1.0.0", "uvloop"]
         subprocess.run(
             [python, "-m", "pip", "install", "--quiet", *wanted], check=True, capture_output=True
         )
@@ -153,11 +151,13 @@ def with_aetcd(directory: Path) -> tuple[str, str]:
     return "aetcd", python
 
 
-def drive(name: str, python: str, port: int, work: str, seconds: float) -> dict[str, float]:
+def drive(
+    name: str, python: str, port: int, work: str, options: argparse.Namespace
+) -> dict[str, float]:
     """Run one client in a process of its own."""
     # By path: another Python does not know this program's packages, and does not need them.
     command = [python, str(HERE), "--drive", name, "--port", str(port)]
-    command += ["--work", work, "--seconds", str(seconds)]
+    command += ["--work", work, "--seconds", str(options.seconds), "--loop", options.loop]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parents[1])
     result: dict[str, float] = json.loads(done.stdout)
     return result
@@ -178,18 +178,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
+    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--drive", choices=DRIVERS, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.drive:
         driving = DRIVERS[options.drive](options.port, options.work, options.seconds)
-        print(json.dumps(asyncio.run(driving)))
+        run: Callable[..., dict[str, float]] = asyncio.run
+        if options.loop == "uvloop":
+            from uvloop import run  # noqa: PLC0415
+        print(json.dumps(run(driving)))
         return
     compare(options)
 
 
-def compare(options: argparse.Namespace | SimpleNamespace) -> None:
+def compare(options: argparse.Namespace) -> None:
     # What a driver of another Python cannot import.
     from benchmarks.kv import refuse_tmpfs, revision, start  # noqa: PLC0415
 
@@ -203,7 +207,7 @@ def compare(options: argparse.Namespace | SimpleNamespace) -> None:
         server = start("etcd", directory)
         clients = {"ours": sys.executable, other: python}
         for work in WORK:
-            print(f"{work}: {options.rounds} rounds of {options.seconds:g} s")
+            print(f"{work}: {options.rounds} rounds of {options.seconds:g} s on {options.loop}")
             ratios: list[float] = []
             ceilings: list[float] = []
             costs: list[float] = []
@@ -213,7 +217,7 @@ def compare(options: argparse.Namespace | SimpleNamespace) -> None:
                 cpu: dict[str, float] = {}
                 for name in list(clients) if number % 2 == 0 else list(clients)[::-1]:
                     before = revision(server)
-                    found = drive(name, clients[name], server.port, work, options.seconds)
+                    found = drive(name, clients[name], server.port, work, options)
                     risen = revision(server) - before
                     if work.startswith("put") and risen != found["made"]:
                         raise SystemExit(f"{name}: the revision rose by {risen}: {found}")

@@ -115,14 +115,12 @@ class Endpoints:
         """
         assert dialers, "a client needs an endpoint"
         known = {endpoint.name: endpoint for endpoint in self._all}
-        wanted = [
-            known.pop(dialer.name) if dialer.name in known else Endpoint(dialer)
-            for dialer in dialers
-        ]
+        wanted = [known.get(dialer.name) or Endpoint(dialer) for dialer in dialers]
         self._retired = [endpoint for endpoint in self._retired if endpoint.channel.busy]
-        for endpoint in known.values():
-            endpoint.retire()
-            self._retired.append(endpoint)
+        for endpoint in self._all:
+            if endpoint not in wanted:
+                endpoint.retire()
+                self._retired.append(endpoint)
         self._all = wanted
         if self.current not in wanted:
             self.current = wanted[0]
