@@ -15,6 +15,7 @@ from c101.core.etcd import connect
 from c101.core.etcd.client import Client
 from c101.core.etcd.errors import KVError, UnavailableError
 from c101.core.etcd.events import WatchEvent
+from c101.core.etcd.txn import Put, create_revision
 from c101.core.etcd.watch import Watch
 from c101.core.rpc.channel import dialer_for
 from tests.etcd.etcd_cluster import EtcdCluster, running_cluster
@@ -127,7 +128,7 @@ async def test_the_leader_is_killed_under_load(client: Client, cluster: EtcdClus
                 await load.more(100)
                 await asyncio.to_thread(cluster.start)
             await load.more(100)
-        await client.put("/load/~", "the end")
+        await written(client, "/load/~")
         async with asyncio.timeout(RECOVERY_SECONDS_MAX):
             events = await collecting
         load.acknowledged["/load/~"] = events[-1].kv.mod_revision
@@ -147,7 +148,7 @@ async def test_the_member_in_use_stalls_under_load(client: Client, cluster: Etcd
             await load.more(100)
             used.resume()
             await load.more(50)
-        await client.put("/load/~", "the end")
+        await written(client, "/load/~")
         async with asyncio.timeout(RECOVERY_SECONDS_MAX):
             events = await collecting
         load.acknowledged["/load/~"] = events[-1].kv.mod_revision
@@ -202,8 +203,16 @@ async def until_no_leader(client: Client) -> None:
 async def written(client: Client, key: str) -> None:
     """Write *key*, as often as it takes."""
     async with asyncio.timeout(RECOVERY_SECONDS_MAX):
-        while not await client.put_if_not_exists(key, "x"):
-            pass
+        while True:
+            try:
+                await client.transaction(
+                    compare=[create_revision(key).equals(0)],
+                    success=[Put(key, "x")],
+                    repeatable=True,
+                )
+            except (LinkError, DeadlineExceededError):
+                continue
+            return
 
 
 async def watch_until(watch: Watch, last: bytes) -> AsyncIterator[tuple[WatchEvent, ...]]:
@@ -244,13 +253,13 @@ async def test_endpoints_follow_the_members(cluster: EtcdCluster) -> None:
         assert sorted(await client.cluster.sync()) == sorted(cluster.urls)
         async with client.watch("/k") as watch:
             await asyncio.to_thread(first.kill)
-            await client.within(30).put("/k", "x")
+            await written(client, "/k")
             async with asyncio.timeout(RECOVERY_SECONDS_MAX):
                 assert (await anext(watch)).events[0].kv.value == b"x"
         gone = next(m for m in await client.cluster.members() if first.url in m.client_urls)
-        await client.within(30).cluster.remove_member(gone.id)
+        await client.within(RECOVERY_SECONDS_MAX).cluster.remove_member(gone.id)
         assert sorted(await client.cluster.sync()) == sorted(cluster.urls[1:])
-        await client.put("/k", "y")
+        assert await client.get("/k") is not None
 
 
 async def test_a_client_that_is_used_follows_the_members_by_itself(cluster: EtcdCluster) -> None:

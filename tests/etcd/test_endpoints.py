@@ -112,13 +112,15 @@ async def test_after_a_write_that_nobody_answered_the_next_goes_elsewhere(
 ) -> None:
     async with (
         relay_to(server.port) as relay,
-        client_of(relay, server, timeout_seconds=0.3) as client,
+        client_of(relay, server, timeout_seconds=10) as client,
     ):
         await client.get(prefix)
         relay.silence()
         with pytest.raises(DeadlineExceededError):
-            await client.put(prefix, "1")
+            await client.within(0.3).put(prefix, "1")
+        before = relay.accepted
         await client.put(prefix, "2")
+        assert relay.accepted == before
 
 
 async def test_a_link_that_fell_silent_is_replaced_after_a_request_found_out(
