@@ -31,7 +31,10 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One chart: *lines* by the name of a server, each at least one point, all above zero."""
+    """One chart: *lines* by the name of a server, each with a point above zero.
+
+    What is not above zero has no place on it and is left out.
+    """
 
     title: str
     across: str
@@ -74,7 +77,8 @@ class _Scale:
 
 
 def _panel(panel: Panel) -> list[str]:
-    points = [point for line in panel.lines.values() for point in line]
+    lines = {name: [(x, y) for x, y in line if y > 0] for name, line in panel.lines.items()}
+    points = [point for line in lines.values() for point in line]
     across = _Scale([x for x, _ in points], _LEFT, WIDTH - _RIGHT)
     up = _Scale([y for _, y in points], HEIGHT - _BOTTOM, _TOP)
     parts = [
@@ -89,8 +93,8 @@ def _panel(panel: Panel) -> list[str]:
         _axis(across.at(tick), HEIGHT - _BOTTOM + 14, "middle", _short(tick))
         for tick in across.ticks()
     ]
-    ends = _apart({name: up.at(line[-1][1]) for name, line in panel.lines.items()})
-    for name, line in panel.lines.items():
+    ends = _apart({name: up.at(line[-1][1]) for name, line in lines.items()})
+    for name, line in lines.items():
         parts += _line(name, [(across.at(x), up.at(y)) for x, y in line], ends[name])
     return parts
 

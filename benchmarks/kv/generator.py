@@ -23,7 +23,6 @@ class Load:
 
     requests: int
     all_requests: int
-    failed: int
     seconds: float
     cpu: float
     events: int
@@ -62,10 +61,7 @@ class Generator:
         )
         if done.returncode:
             raise LoadError(f"{' '.join(arguments)}: {done.stderr.strip()}")
-        load = Load.parse(done.stdout)
-        if load.failed:
-            raise LoadError(f"{' '.join(arguments)}: {load.failed} requests failed")
-        return load
+        return Load.parse(done.stdout)
 
     def start(self, port: int, arguments: Sequence[str]) -> "subprocess.Popen[str]":
         """Begin a load beside others; SIGTERM ends its measured time."""

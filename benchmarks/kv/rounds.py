@@ -1,5 +1,6 @@
 """Rounds: both servers in turn under one load, and the ratio within each round."""
 
+import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -25,7 +26,8 @@ class Rounds:
     @property
     def ratios(self) -> list[float]:
         """Return ours by etcd's, round by round."""
-        return [ours / etcd for ours, etcd in zip(self.ours, self.etcd, strict=True)]
+        pairs = zip(self.ours, self.etcd, strict=True)
+        return [ours / etcd if etcd else math.inf for ours, etcd in pairs]
 
     def spread(self) -> str:
         """Return the median ratio and its extremes."""

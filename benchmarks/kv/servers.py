@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,10 +118,12 @@ class Server:
 
 
 @contextmanager
-def running(generator: Generator, parent: Path, *, keys: int) -> Iterator[list[Server]]:
-    """Run both servers, each with *keys* keys of its own directory below *parent*."""
+def running(
+    generator: Generator, parent: Path, *, keys: int, names: Sequence[str] = NAMES
+) -> Iterator[list[Server]]:
+    """Run the servers, each with *keys* keys, in a directory below *parent* that goes with them."""
     directory = Path(tempfile.mkdtemp(prefix="data-", dir=parent))
-    servers = [Server(name, directory, generator) for name in NAMES]
+    servers = [Server(name, directory, generator) for name in names]
     try:
         for server in servers:
             server.start()

@@ -130,10 +130,8 @@ static void on_end(struct connection *connection, struct stream *stream, int cle
 {
     struct call *call = calls + slot_of(connection, stream);
     load.open_calls--;
-    if (!clean || !call->ok) {
-        load.failed++;
-        return;
-    }
+    if (!clean || !call->ok)
+        fail("a request for key %ld failed, or found something else", call->key);
     load.all_requests++;
     if (load.measuring) {
         load.requests++;
@@ -217,7 +215,7 @@ int start_calls(void)
 
 int calls_done(void)
 {
-    if (load.total && load.all_requests + load.failed >= load.total)
+    if (load.total && load.all_requests >= load.total)
         load.stopping = 1;
     return load.stopping && !load.open_calls;
 }

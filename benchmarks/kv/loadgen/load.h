@@ -23,8 +23,8 @@ struct load {
 
     int measuring, stopping;
     long sent, open_calls;
-    long requests, all_requests, failed; /* requests: in the measured time */
-    long events, all_events;
+    long requests, events; /* in the measured time */
+    long all_requests, all_events;
 };
 
 extern struct load load;

@@ -152,10 +152,8 @@ static void on_answer_end(struct connection *connection, struct stream *stream, 
 {
     (void)connection;
     load.open_calls--;
-    if (!clean || !answered[stream->slot]) {
-        load.failed++;
-        return;
-    }
+    if (!clean || !answered[stream->slot])
+        fail("a put failed");
     put[keys[stream->slot]]++;
     load.all_requests++;
     if (load.measuring) {
