@@ -84,6 +84,8 @@ def test_an_event_that_nobody_put_is_not_counted_as_one_of_ours(server: Server) 
     client = Client(server.port)
     client.put(b"k0000000")
     client.channel.close()
+    # Events come in order: with later ones that of the stranger has come.
+    _until_written(server, server.revision() + 500)
     load.send_signal(signal.SIGTERM)
     _, said = load.communicate(timeout=WAIT_SECONDS)
     assert load.returncode == 1

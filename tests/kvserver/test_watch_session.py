@@ -72,7 +72,8 @@ def stream() -> Stream:
 
 @pytest.fixture
 async def session(store: Store, stream: Stream) -> AsyncIterator[WatchSession]:
-    one = WatchSession(Context.of(store, SystemClock(), KvOptions()), cast("ServerStream", stream))
+    at_once = KvOptions(watch_progress_notify_seconds=0)
+    one = WatchSession(Context.of(store, SystemClock(), at_once), cast("ServerStream", stream))
     catching_up = asyncio.create_task(one.catch_up())
     yield one
     catching_up.cancel()
@@ -155,7 +156,7 @@ async def test_a_bookmark_is_not_older_than_the_start_of_a_watch(
 
 
 async def test_a_notification_of_progress_is_not_ahead_of_a_watchs_events(
-    store: Store, stream: Stream, session: WatchSession, held: Held, monkeypatch: pytest.MonkeyPatch
+    store: Store, stream: Stream, session: WatchSession, held: Held
 ) -> None:
     before = store.revision
     for _ in range(WATCHES):
@@ -164,7 +165,6 @@ async def test_a_notification_of_progress_is_not_ahead_of_a_watchs_events(
     had = {one.watch_id for one in stream.responses if one.events}
     assert 0 < len(had) < WATCHES
     del stream.responses[:]
-    monkeypatch.setattr(watch, "PROGRESS_SECONDS", 0)
     notifying = asyncio.create_task(session.notify_progress())
     async with asyncio.timeout(30):
         while len(stream.responses) < WATCHES - len(had):
@@ -181,7 +181,6 @@ async def test_a_notification_of_progress_is_not_ahead_of_a_watchs_events(
 async def test_watches_are_notified_of_progress_and_closed_in_steps(
     store: Store, stream: Stream, session: WatchSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "PROGRESS_SECONDS", 0)
     monkeypatch.setattr(watch, "WATCHES_PER_STEP", 100)
     turns = Turns()
 
