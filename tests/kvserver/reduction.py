@@ -24,7 +24,8 @@ def reduced(sequence: list[Operation], differs: Differs) -> list[Operation]:
             position += 1
         else:
             sequence = simpler
-    return sequence
+    # What a part of a request needed may be needed no more.
+    return _fewer(sequence, differs)
 
 
 def _fewer(sequence: list[Operation], differs: Differs) -> list[Operation]:
