@@ -1,33 +1,27 @@
-"""The SQLite file under the store: schema, identity, load, point reads.
+"""The SQLite file under the store: opening, identity, load, point reads.
 
-``log`` has a row for every change, under its id; ``record`` is the encoded KeyValue, NULL for a
-deletion. The key stands before the record in the row, so that a load reads no values. ``bucket``
-holds etcd's small buckets beside the keys (users, roles, alarms) as etcd's backend does: bytes by
-bytes, so that a snapshot copies them. One connection writes (the writer thread's), one reads (the
-loop's); the reader sees commits only.
+What its tables hold is in ``schema``. One connection writes (the writer thread's), one reads (the
+loop's); the reader sees commits only. Nothing is loaded from a damaged file: see ``damage``.
 """
 
 import fcntl
 import logging
 import os
-import secrets
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from c101.core.errors import C101Error, ConfigError
+from c101.core.kv import damage, schema
 from c101.core.kv.key_index import History
 from c101.core.kv.revision import FIRST_REVISION, NEVER_COMPACTED, TOMBSTONE, revision_of
+from c101.core.kv.schema import DATABASE_NAME, FORMAT, LOCK_NAME, PAGE_BYTES
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2
-DATABASE_NAME = "kv.db"
-LOCK_NAME = "lock"
-PAGE_BYTES = 4096
 #: The write-ahead log is copied into the database when it has this many pages (16 MiB).
 CHECKPOINT_PAGES = 4000
 #: The write-ahead log has its blocks from the start: a commit then overwrites and need not grow
@@ -38,15 +32,6 @@ CACHE_KIB = 8000
 READ_CACHE_KIB = 2000
 #: Point reads are gathered into statements of at most this many ids.
 IDS_PER_STATEMENT = 500
-
-_SCHEMA = """
-create table if not exists log(id integer primary key, key blob not null, record blob);
-create table if not exists lease(id integer primary key, ttl integer not null);
-create table if not exists bucket(
-    name text not null, key blob not null, value blob not null, primary key(name, key)
-) without rowid;
-create table if not exists meta(name text primary key, value integer not null) without rowid;
-"""
 
 #: id, key, record (None for a deletion)
 LogRow = tuple[int, bytes, bytes | None]
@@ -64,14 +49,13 @@ class Storage:
     Raises ConfigError when another process has it, StorageError when it is damaged or not ours.
     """
 
-    def __init__(
-        self, directory: Path, *, random_id: Callable[[], int] = lambda: secrets.randbits(62) | 1
-    ) -> None:
+    def __init__(self, directory: Path, *, random_id: Callable[[], int] = schema.random_id) -> None:
         self.path = directory / DATABASE_NAME
-        self._lock = _lock_directory(directory)
+        self._lock = lock_directory(directory)
         with ExitStack() as undo:
             undo.callback(self._lock.close)
-            try:
+            with self._named():
+                damage.check_files(self.path)
                 self.writer = undo.enter_context(
                     closing(self._connect(f"pragma cache_size=-{CACHE_KIB}"))
                 )
@@ -80,14 +64,11 @@ class Storage:
                     closing(self._connect(f"pragma cache_size=-{READ_CACHE_KIB}"))
                 )
                 self._reader.execute("pragma query_only=on")
-                self.meta: dict[str, int] = dict(
-                    self._reader.execute("select name, value from meta").fetchall()
-                )
-            except sqlite3.Error as exc:
-                raise StorageError(
-                    f"{self.path}: {exc}",
-                    hint="restore it from a snapshot, or start with another DIR",
-                ) from exc
+                damage.check_pages(self._reader)
+                self.meta: dict[str, int] = dict(damage.checked(self._reader, "meta"))
+                # All of it: of a row whose bucket's name is damaged no bucket would know.
+                for _ in damage.checked(self._reader, "bucket"):
+                    pass
             undo.pop_all()
         self._reserve_log()
         self.cluster_id = self.meta["cluster_id"]
@@ -97,27 +78,40 @@ class Storage:
         connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, cached_statements=512
         )
-        for pragma in (f"pragma page_size={PAGE_BYTES}", *pragmas):
-            connection.execute(pragma)
+        try:
+            for pragma in (f"pragma page_size={PAGE_BYTES}", *pragmas):
+                connection.execute(pragma)
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Have damage that is found within raised as a StorageError that names the file."""
+        try:
+            yield
+        except damage.FOUND as exc:
+            raise StorageError(
+                f"{self.path}: {exc}",
+                hint=f"`c101ctl kv check {self.path.parent}` says all that is wrong; restore a"
+                " snapshot into another DIR: `c101ctl kv snapshot restore`",
+            ) from exc
 
     def _prepare(self, random_id: Callable[[], int]) -> None:
         execute = self.writer.execute
-        found = execute("pragma user_version").fetchone()[0]
+        found = schema.format_of(self.writer)
+        # Before anything is written: that would write over what is to be looked at.
+        damage.check_write_ahead_log(self.path)
         if found > FORMAT:
             raise StorageError(f"{self.path}: format {found} was written by a later c101")
         execute("pragma journal_mode=wal")
         # FULL: the write-ahead log is synced at every commit, so an answer is never taken back.
         execute("pragma synchronous=full")
         execute(f"pragma wal_autocheckpoint={CHECKPOINT_PAGES}")
-        if found == FORMAT:
-            return
-        self.writer.executescript("begin immediate;" + _SCHEMA)
-        execute("insert or ignore into meta values('cluster_id', ?)", (random_id(),))
-        execute("insert or ignore into meta values('member_id', ?)", (random_id(),))
-        execute(f"pragma user_version={FORMAT}")
-        execute("commit")
-        _sync_directory(self.path.parent)
+        if found < FORMAT:
+            schema.prepare(self.writer, random_id)
+            sync_directory(self.path.parent)
 
     def _reserve_log(self) -> None:
         log = Path(f"{self.path}-wal")
@@ -143,19 +137,22 @@ class Storage:
     def load_histories(self) -> tuple[dict[bytes, History], int]:
         """Return the history of every key, and the revision the store stands at.
 
-        Compactions count too: one may have dropped the very last changes.
+        Compactions count too: one may have dropped the very last changes. Raises StorageError for
+        a row that is not as it was written.
         """
         histories: dict[bytes, History] = {}
         last = 0
-        for change, key in self._reader.execute("select id, key from log order by id"):
-            history = histories.get(key)
-            if history is None:
-                histories[key] = change
-            elif isinstance(history, int):
-                histories[key] = array("q", (history, change))
-            else:
-                history.append(change)
-            last = change
+        with self._named():
+            for changes, keys in damage.checked_changes(self._reader):
+                for change, key in zip(changes, keys, strict=True):
+                    history = histories.get(key)
+                    if history is None:
+                        histories[key] = change
+                    elif isinstance(history, int):
+                        histories[key] = array("q", (history, change))
+                    else:
+                        history.append(change)
+                last = changes[-1]
         revision = max(
             FIRST_REVISION, revision_of(last), self.scheduled_compaction, self.finished_compaction
         )
@@ -181,14 +178,14 @@ class Storage:
 
     def load_leases(self) -> list[tuple[int, int]]:
         """Return id and granted TTL in seconds of every lease."""
-        return self._reader.execute("select id, ttl from lease").fetchall()
+        with self._named():
+            return list(damage.checked(self._reader, "lease"))
 
     def load_bucket(self, name: str) -> dict[bytes, bytes]:
         """Return what the bucket *name* holds, in the order of its keys."""
-        rows = self._reader.execute(
-            "select key, value from bucket where name = ? order by key", (name,)
-        )
-        return dict(rows.fetchall())
+        with self._named():
+            rows = damage.checked(self._reader, "bucket", where="name = ?", values=(name,))
+            return {key: value for _, key, value in rows}
 
     @property
     def scheduled_compaction(self) -> int:
@@ -244,7 +241,11 @@ def marks(count: int) -> str:
     return ",".join("?" * count)
 
 
-def _lock_directory(directory: Path) -> TextIO:
+def lock_directory(directory: Path) -> TextIO:
+    """Make *directory* if need be, and hold it until what is returned is closed.
+
+    Raises ConfigError when another process has it, StorageError when it cannot be used.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (directory / LOCK_NAME).open("a+")
@@ -260,8 +261,18 @@ def _lock_directory(directory: Path) -> TextIO:
     return lock
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have the names in *directory* on disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Have the contents of the file *path* on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

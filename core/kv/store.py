@@ -14,9 +14,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
+from zlib import crc32
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
+from c101.core.kv.checksum import LOW_BITS
 from c101.core.kv.gate import WriteGate
 from c101.core.kv.index import Index
 from c101.core.kv.lessor import Lessor
@@ -137,14 +139,14 @@ class Store:
         record, state = make_state(change, key, value, lease, previous)
         staged[key] = state
         batch = self._batch
-        batch.rows += (change, key, record)
+        batch.rows += (change, key, record, crc32(record, crc32(key, change & LOW_BITS)))
         batch.changes.append((key, state, change))
 
     def stage_delete(self, change: int, key: bytes) -> None:
         """Stage a deletion as *change*, a tombstone's id; the caller raises ``staged_revision``."""
         self.staged[key] = None
         batch = self._batch
-        batch.rows += (change, key, None)
+        batch.rows += (change, key, None, crc32(key, change & LOW_BITS))
         batch.changes.append((key, None, change))
 
     def stage_deletes(self, keys: list[bytes], revision: int, sub: int) -> None:
