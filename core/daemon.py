@@ -19,6 +19,8 @@ from c101.core.errors import C101Error, ConfigError
 if TYPE_CHECKING:
     import asyncio
 
+    from c101.core.kvserver.snapshot_keeper import SnapshotPlan
+
 _LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
 _CHUNK_BYTES = 65_536
 _PORT_DEFAULT = 2379
@@ -41,7 +43,29 @@ def cli(context: click.Context, stdio: str | None, socket_dir: Path | None) -> N
 @click.option("--data-dir", type=click.Path(path_type=Path), required=True, metavar="DIR")
 @click.option("--listen", multiple=True, metavar="URL", help="http://ADDRESS:PORT, loopback only.")
 @click.option("--socket-dir", type=click.Path(path_type=Path), metavar="DIR")
-def kv(data_dir: Path, listen: Sequence[str], socket_dir: Path | None) -> None:
+@click.option("--snapshot-every", metavar="TIME", help="Write a snapshot so often: 1h, 30m, 90s.")
+@click.option(
+    "--snapshot-keep",
+    type=click.IntRange(1),
+    default=24,
+    show_default=True,
+    metavar="N",
+    help="How many snapshots are kept.",
+)
+@click.option(
+    "--snapshot-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where they are. [default: snapshots, in the data directory]",
+)
+def kv(
+    data_dir: Path,
+    listen: Sequence[str],
+    socket_dir: Path | None,
+    snapshot_every: str | None,
+    snapshot_keep: int,
+    snapshot_dir: Path | None,
+) -> None:
     """Serve the KV: etcd's v3 API on the data in DIR."""
     addresses = [parse_listen(url) for url in listen]
     if not addresses and socket_dir is None:
@@ -53,11 +77,23 @@ def kv(data_dir: Path, listen: Sequence[str], socket_dir: Path | None) -> None:
     log.configure(level=os.environ.get("C101_LOG_LEVEL", "info"))
     if socket_dir is not None:
         socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sys.exit(uvloop.run(_serve_kv(data_dir, addresses, socket_dir)))
+    snapshots = None
+    if snapshot_every is not None:
+        from c101.core.kvserver.snapshot_keeper import SnapshotPlan, interval_of  # noqa: PLC0415
+
+        snapshots = SnapshotPlan(
+            directory=snapshot_dir or data_dir / "snapshots",
+            every_seconds=interval_of(snapshot_every),
+            keep=snapshot_keep,
+        )
+    sys.exit(uvloop.run(_serve_kv(data_dir, addresses, socket_dir, snapshots)))
 
 
 async def _serve_kv(
-    data_dir: Path, addresses: Sequence[tuple[str, int]], socket_dir: Path | None
+    data_dir: Path,
+    addresses: Sequence[tuple[str, int]],
+    socket_dir: Path | None,
+    snapshots: "SnapshotPlan | None",
 ) -> int:
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
@@ -75,7 +111,7 @@ async def _serve_kv(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with KvServer(data_dir, SystemClock()) as server:
+    async with KvServer(data_dir, SystemClock(), snapshots=snapshots) as server:
         for host, port in addresses:
             await server.listen_tcp(host, port)
         if socket_dir is not None:

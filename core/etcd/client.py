@@ -42,6 +42,7 @@ from c101.core.rpc.status import Code
 if TYPE_CHECKING:
     from c101.core.etcd.lease import HeldLease, Lease, LeaseInfo
     from c101.core.etcd.lock import Lock
+    from c101.core.etcd.maintenance import Maintenance
     from c101.core.etcd.members import Member, Status
     from c101.core.etcd.txn import Compare, Op
     from c101.core.etcd.watch import Watch, WatchOptions
@@ -283,6 +284,13 @@ class Client:
         return Lock(self, as_bytes(name), ttl_seconds)
 
     # The KV itself
+
+    @property
+    def maintenance(self) -> "Maintenance":
+        """Snapshots, space, alarms, hashes."""
+        from c101.core.etcd.maintenance import Maintenance  # noqa: PLC0415
+
+        return Maintenance(self._endpoints, self._timeout_seconds)
 
     async def status(self) -> "Status":
         """Return how the member in use is."""

@@ -15,6 +15,8 @@ from c101.core.kvserver.http import http_handler
 from c101.core.kvserver.kv import KvService
 from c101.core.kvserver.lease import LeaseService, expire
 from c101.core.kvserver.maintenance import MaintenanceService
+from c101.core.kvserver.snapshot import SnapshotService
+from c101.core.kvserver.snapshot_keeper import SnapshotKeeper, SnapshotPlan
 from c101.core.kvserver.watch import WatchService
 from c101.core.rpc.server import Server
 
@@ -35,15 +37,23 @@ class KvServer:
     ConfigError or StorageError when the directory cannot be used.
     """
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(
+        self, directory: Path, clock: Clock, *, snapshots: SnapshotPlan | None = None
+    ) -> None:
         self._clock = clock
         self._directory = directory
+        self._snapshots = snapshots
         self._tasks: list[asyncio.Task[None]] = []
         #: where it listens
         self.urls: list[str] = []
 
     async def __aenter__(self) -> Self:
-        store = Store(Storage(self._directory), self._clock)
+        storage = Storage(self._directory)
+        try:
+            store = Store(storage, self._clock)
+        except BaseException:
+            storage.close()
+            raise
         self.context = context = Context.of(store, self._clock)
         lease = LeaseService(context)
         self.rpc = Server(
@@ -56,6 +66,7 @@ class KvServer:
             {
                 "/etcdserverpb.Watch/Watch": WatchService(context).watch,
                 "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
+                "/etcdserverpb.Maintenance/Snapshot": SnapshotService(context).snapshot,
             },
             http=http_handler(context),
         )
@@ -64,6 +75,9 @@ class KvServer:
             loop.create_task(expire(store, self._clock), name="kv lease expiry"),
             loop.create_task(context.compactor.run(), name="kv compaction"),
         ]
+        if self._snapshots is not None:
+            keeper = SnapshotKeeper(storage.path, self._snapshots, self._clock)
+            self._tasks.append(loop.create_task(keeper.run(), name="kv snapshots"))
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
