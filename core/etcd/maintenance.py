@@ -69,17 +69,17 @@ class Maintenance:
             text = f"{endpoint.name} sent nothing of it for {SNAPSHOT_SILENCE_SECONDS:g} s"
             raise DeadlineExceededError(f"snapshot: {text}") from exc
 
-    async def defragment(self, *, timeout_seconds: float) -> None:
+    async def defragment(self) -> None:
         """Have the member in use give free space back to its disk."""
         await self._endpoints.call(
             _MAINTENANCE + "Defragment",
             rpc_pb2.DefragmentRequest(),
             rpc_pb2.DefragmentResponse,
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=self._timeout_seconds,
             repeatable=False,
         )
 
-    async def hash_kv(self, revision: int = 0, *, timeout_seconds: float) -> HashKV:
+    async def hash_kv(self, revision: int = 0) -> HashKV:
         """Return the hash of the keys up to *revision*, 0 for the current one.
 
         Raises CompactedError, FutureRevisionError.
@@ -88,7 +88,7 @@ class Maintenance:
             _MAINTENANCE + "HashKV",
             rpc_pb2.HashKVRequest(revision=revision),
             rpc_pb2.HashKVResponse,
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=self._timeout_seconds,
             repeatable=True,
             revision=revision,
         )

@@ -7,9 +7,12 @@ reused and grows by what is written; so who reads an export slowly must be given
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Self
 
+from c101.core.kv import damage
+from c101.core.kv.checksum import log_sum
 from c101.core.kv.record import length_delimited
 from c101.core.kv.revision import FIRST_REVISION, NEVER_COMPACTED, SHIFT
 from c101.core.kv.snapshot import etcd_buckets as etcd
@@ -26,27 +29,22 @@ _CACHE_KIB = 2_000
 class Export:
     """One revision of the store whose file is *database*. Used by one thread at a time.
 
-    Raises SnapshotError when the file cannot be read. ``close`` it soon: see above.
+    Raises SnapshotError when the file cannot be read or a row is not as it was written: damage does
+    not travel on. ``close`` it soon: see above.
     """
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        try:
-            self._connection = sqlite3.connect(
-                f"{database.absolute().as_uri()}?mode=ro",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
+        self._cursors: list[sqlite3.Cursor] = []
+        with ExitStack() as undo, self._named():
+            self._connection = undo.enter_context(closing(_connect(database)))
             self._connection.execute("begin")
             # The first read settles what the transaction sees.
-            self._meta = dict(self._connection.execute("select name, value from meta"))
+            meta = dict(damage.checked(self._connection, "meta"))
             last = self._connection.execute("select max(id) from log").fetchone()[0] or 0
-        except sqlite3.Error as exc:
-            raise self._failed(exc) from exc
-        self._scheduled = self._meta.get("scheduled_compaction", NEVER_COMPACTED)
-        self._finished = self._meta.get("finished_compaction", NEVER_COMPACTED)
+            undo.pop_all()
+        self._scheduled = meta.get("scheduled_compaction", NEVER_COMPACTED)
+        self._finished = meta.get("finished_compaction", NEVER_COMPACTED)
         #: the revision of the store that is exported
         self.revision = max(FIRST_REVISION, last >> SHIFT, self._scheduled, self._finished)
         if self._scheduled > last >> SHIFT:
@@ -62,15 +60,16 @@ class Export:
 
     def close(self) -> None:
         """Let go of the store."""
+        # SQLite keeps a connection, and what it reads, as long as a statement on it is not done.
+        for cursor in self._cursors:
+            cursor.close()
         self._connection.close()
 
     def plan(self) -> int:
         """Return how many bytes ``pieces`` yields; a pass over the lengths of all rows."""
         if self._layout is None:
-            try:
+            with self._named():
                 self._layout = Layout(self._buckets())
-            except sqlite3.Error as exc:
-                raise self._failed(exc) from exc
         return self._layout.size
 
     def pieces(self) -> Iterator[bytes]:
@@ -78,19 +77,27 @@ class Export:
         self.plan()
         assert self._layout is not None
         gathered = bytearray()
-        try:
+        with self._named():
             for pages in self._layout.write():
                 gathered += pages
                 while len(gathered) >= PIECE_BYTES:
                     yield bytes(gathered[:PIECE_BYTES])
                     del gathered[:PIECE_BYTES]
-        except sqlite3.Error as exc:
-            raise self._failed(exc) from exc
         if gathered:
             yield bytes(gathered)
 
-    def _failed(self, exc: sqlite3.Error) -> etcd.SnapshotError:
-        return etcd.SnapshotError(f"{self._database}: {exc}")
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Have what keeps the file from being read raised as a SnapshotError that names it."""
+        try:
+            yield
+        except damage.FOUND as exc:
+            raise etcd.SnapshotError(f"{self._database}: {exc}") from exc
+
+    def _select(self, statement: str, values: tuple[str, ...] = ()) -> sqlite3.Cursor:
+        cursor = self._connection.execute(statement, values)
+        self._cursors.append(cursor)
+        return cursor
 
     # ---- etcd's buckets ----
 
@@ -105,7 +112,7 @@ class Export:
 
     def _log_lengths(self) -> Iterator[Lengths]:
         # length() of a blob is in the row's header: no value is read.
-        rows = self._connection.execute("select length(key), length(record) from log order by id")
+        rows = self._select("select length(key), length(record) from log order by id")
         for key_bytes, record_bytes in rows:
             if record_bytes is None:
                 yield etcd.REVISION_BYTES + 1, _tombstone_bytes(key_bytes)
@@ -113,9 +120,11 @@ class Export:
                 yield etcd.REVISION_BYTES, record_bytes
 
     def _log_items(self) -> Iterator[Item]:
-        for change, key, record in self._connection.execute(
-            "select id, key, record from log order by id"
-        ):
+        for row in self._select("select id, key, record, sum from log order by id"):
+            change, key, record, found = row
+            if log_sum(change, key, record) != found:
+                name = damage.row_name("log", row)
+                raise damage.DamageError(f"damaged: {name} does not match its checksum")
             # A deletion is a KeyValue with nothing but the key.
             value = length_delimited(_TAG_KEY, key) if record is None else record
             yield etcd.revision_key(change), value
@@ -125,9 +134,7 @@ class Export:
 
     def _leases(self) -> Iterator[Item]:
         # As unsigned numbers, which their keys are, negative ids come last.
-        for lease_id, ttl in self._connection.execute(
-            "select id, ttl from lease order by id < 0, id"
-        ):
+        for lease_id, ttl in self._select("select id, ttl from lease order by id < 0, id"):
             lease = LeaseRecord(id=lease_id, ttl=ttl)
             yield lease.key, lease.pack()
 
@@ -142,10 +149,21 @@ class Export:
         return meta
 
     def _mirrored(self, name: bytes) -> dict[bytes, bytes]:
-        rows: Iterable[Item] = self._connection.execute(
-            "select key, value from bucket where name = ?", (name.decode(),)
+        rows: Iterable[tuple[str, bytes, bytes]] = damage.checked(
+            self._connection, "bucket", where="name = ?", values=(name.decode(),)
         )
-        return dict(rows)
+        return {key: value for _, key, value in rows}
+
+
+def _connect(database: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{database.absolute().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
+    return connection
 
 
 def _tombstone_bytes(key_bytes: int) -> int:

@@ -107,6 +107,11 @@ def status(path: Path, progress: Progress = quiet) -> SnapshotStatus:
     )
 
 
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise SnapshotError(f"{path} exists", hint="name another file, or remove this one")
+
+
 @contextmanager
 def whole_file(
     path: Path, verify: Callable[[Path], None] = lambda _path: None
@@ -117,10 +122,9 @@ def whole_file(
     SnapshotError when it exists, or cannot be written; whatever ends the block early, and what
     *verify* raises, leaves nothing behind.
     """
-    if path.exists():
-        raise SnapshotError(f"{path} exists", hint="name another file, or remove this one")
     partial: Path | None = None
     try:
+        _refuse_existing(path)
         descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=PARTIAL, dir=path.parent)
         partial = Path(name)
         with os.fdopen(descriptor, "wb") as file:
