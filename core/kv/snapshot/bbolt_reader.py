@@ -194,7 +194,7 @@ class BoltFile:
     def _read_roots(self) -> dict[bytes, bytes]:
         """Return the header (and the page, if it is inline) of each bucket, by name."""
         roots: dict[bytes, bytes] = {}
-        for flags, name, value in self._elements(pages.BUCKET_HEADER.pack(self._meta.root, 0)):
+        for flags, name, value in self._tree(self._meta.root):
             if not flags & pages.BUCKET or len(value) < pages.BUCKET_HEADER.size:
                 raise self._wrong(f"{_name(name)} is not a bucket: no etcd wrote it")
             roots[name] = value
@@ -205,9 +205,13 @@ class BoltFile:
         if not bucket:
             return
         root, _ = pages.BUCKET_HEADER.unpack_from(bucket)
-        if not root:
+        if root:
+            yield from self._tree(root)
+        else:
             yield from self._leaf(self._inline(bucket[pages.BUCKET_HEADER.size :]), b"", None)
-            return
+
+    def _tree(self, root: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield flags, key and value of all leaf elements below the page *root*, in order."""
         due = [_Due(number=root, depth=1)]
         while due:
             one = due.pop()

@@ -184,14 +184,17 @@ class _Filling:
     def _fill_meta(self) -> int:
         """Take over what was compacted; return the compact revision."""
         found = dict(self._file.items(etcd.META))
-        compacted = NEVER_COMPACTED
-        for name, etcd_name in (
-            ("scheduled_compaction", etcd.SCHEDULED_COMPACTION),
-            ("finished_compaction", etcd.FINISHED_COMPACTION),
+        scheduled, finished = (
+            etcd.unpack_revision(found[name])[0] if name in found else NEVER_COMPACTED
+            for name in (etcd.SCHEDULED_COMPACTION, etcd.FINISHED_COMPACTION)
+        )
+        compacted = max(scheduled, finished)
+        # What is finished was asked for.
+        for name, revision in (
+            ("scheduled_compaction", compacted),
+            ("finished_compaction", finished),
         ):
-            if etcd_name in found:
-                revision, _ = etcd.unpack_revision(found[etcd_name])
-                compacted = max(compacted, revision)
+            if revision != NEVER_COMPACTED:
                 self._connection.execute(
                     "insert into meta values(?, ?, ?)", (name, revision, meta_sum(name, revision))
                 )
