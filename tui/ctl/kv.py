@@ -88,7 +88,7 @@ def compact_command(
 
 
 @kv_command.command("hash")
-@click.option("--revision", type=click.IntRange(1), default=0, help="As it was at this revision.")
+@click.option("--revision", type=click.IntRange(0), default=0, help="As it was at this revision.")
 @click.pass_obj
 def hash_command(options: Options, *, revision: int) -> None:
     """Print what the keys hash to: members, and copies, of one kind are equal or differ in data."""
