@@ -9,14 +9,15 @@ import logging
 import os
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from c101.core.errors import C101Error, ConfigError
-from c101.core.kv import damage, schema
+from c101.core.kv import damage, refusal, schema
 from c101.core.kv.key_index import History
+from c101.core.kv.refusal import refuse
 from c101.core.kv.revision import FIRST_REVISION, NEVER_COMPACTED, TOMBSTONE, revision_of
 from c101.core.kv.schema import DATABASE_NAME, FORMAT, LOCK_NAME, PAGE_BYTES
 
@@ -199,29 +200,33 @@ class Storage:
 
     # ---- reads while running ----
 
+    def _fetch(self, statement: str, values: Sequence[int]) -> list[Any]:
+        """Return rows. Raises RpcError where the file cannot be read: who asked is to be told."""
+        try:
+            return self._reader.execute(statement, values).fetchall()
+        except damage.FOUND as exc:
+            logger.error("database damaged", extra={"path": str(self.path), "reason": str(exc)})  # noqa: TRY400 who handles it logs it
+            raise refuse(refusal.CORRUPT) from exc
+
     def fetch_records(self, changes: list[int]) -> dict[int, bytes]:
         """Return the records of *changes*, at most IDS_PER_STATEMENT puts that are in the log."""
-        return dict(
-            self._reader.execute(
-                f"select id, record from log where id in ({marks(len(changes))})",  # noqa: S608
-                changes,
-            ).fetchall()
-        )
+        statement = f"select id, record from log where id in ({marks(len(changes))})"  # noqa: S608
+        return dict(self._fetch(statement, changes))
 
     def fetch_rows(self, changes: list[int]) -> list[LogRow]:
         """Return the rows of *changes* (at most IDS_PER_STATEMENT) that are there, oldest first."""
-        return self._reader.execute(
+        return self._fetch(
             f"select id, key, record from log where id in ({marks(len(changes))})"  # noqa: S608
             " order by id",
             changes,
-        ).fetchall()
+        )
 
     def scan(self, start: int, limit: int, rows_max: int) -> list[LogRow]:
         """Return up to *rows_max* rows from id *start* up to, not including, *limit*."""
-        return self._reader.execute(
+        return self._fetch(
             "select id, key, record from log where id >= ? and id < ? order by id limit ?",
             (start, limit, rows_max),
-        ).fetchall()
+        )
 
     def size_bytes(self) -> tuple[int, int]:
         """Return the size of the database, and how much of it is in use."""

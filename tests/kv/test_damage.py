@@ -1,17 +1,23 @@
 """Whatever byte of a database is not as it was written, nothing else is served."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from c101.core.clock import SystemClock
+from c101.core.kv import refusal
 from c101.core.kv.check import check
+from c101.core.kv.reads import Reads
 from c101.core.kv.revision import SHIFT, TOMBSTONE
 from c101.core.kv.schema import DATABASE_NAME, PAGE_BYTES
 from c101.core.kv.storage import LOG_BYTES_RESERVED, Storage, StorageError
 from c101.core.kv.store import Store
+from c101.core.proto import rpc_pb2
+from c101.core.rpc.status import RpcError
 
 #: Of what ``fill`` writes.
 DELETIONS = 2
@@ -74,7 +80,8 @@ async def test_a_start_finds_a_flipped_byte_or_what_it_finds_is_as_before(
     copy = tmp_path / "copy"
     copy.mkdir()
     refused = 0
-    offsets = range(first, database.stat().st_size, 149)
+    # A start writes, and so takes its time: some of the bytes.
+    offsets = range(first, database.stat().st_size, 1_009)
     for at in offsets:
         shutil.copy(database, copy / DATABASE_NAME)
         flip(copy / DATABASE_NAME, at, mask)
@@ -86,8 +93,38 @@ async def test_a_start_finds_a_flipped_byte_or_what_it_finds_is_as_before(
             assert found == before, f"byte {at}"
         for left in copy.iterdir():
             left.unlink()
-    # Most of the file is content, the rest is free space that nothing is read from.
-    assert refused > len(offsets) / 3
+    # The rest is free space that nothing is read from.
+    assert refused > len(offsets) / 4
+
+
+@pytest.mark.parametrize(("mask", "first"), [(0x01, 0), (0x80, 19), (0xFF, 7)])
+async def test_a_check_finds_a_flipped_byte_or_all_is_as_before(
+    tmp_path: Path, mask: int, first: int
+) -> None:
+    database = await filled(tmp_path / "kv")
+    whole = database.read_bytes()
+    before = rows_of(database)
+    found = 0
+    for at in range(first, len(whole), 149):
+        flip(database, at, mask)
+        try:
+            wrong = check(tmp_path / "kv").wrong
+        except StorageError:
+            wrong = 1
+        if wrong:
+            found += 1
+        else:
+            assert rows_of(database) == before, f"byte {at}"
+        database.write_bytes(whole)
+    assert found > 60
+
+
+def rows_of(database: Path) -> list[list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(f"{database.as_uri()}?immutable=1", uri=True)) as file:
+        return [
+            file.execute(f"select * from {table}").fetchall()
+            for table in ("log", "lease", "bucket", "meta")
+        ]
 
 
 async def test_a_flipped_byte_anywhere_in_a_value_is_found_by_start_and_check(
@@ -158,3 +195,25 @@ async def test_a_log_whose_header_is_damaged_is_not_taken_for_an_empty_one(
     flip(tmp_path / "copy" / f"{DATABASE_NAME}-wal", 17, 0x10)
     with pytest.raises(StorageError, match="no valid header"):
         await all_of(tmp_path / "copy")
+
+
+async def test_a_page_that_is_lost_while_the_store_runs_is_an_error_of_the_read_that_needs_it(
+    tmp_path: Path,
+) -> None:
+    database = await filled(tmp_path / "kv")
+    store = Store(Storage(tmp_path / "kv"), SystemClock())
+    with database.open("r+b") as file:
+        file.seek(PAGE_BYTES)
+        file.write(bytes(database.stat().st_size - PAGE_BYTES))
+    # What SQLite has in memory it would still serve.
+    store.storage._reader.execute("pragma shrink_memory")
+    reads = Reads(store, SystemClock())
+    answers: list[list[bytes] | RpcError] = []
+    for revision in (10, 0):
+        request = rpc_pb2.RangeRequest(key=b"key/", range_end=b"key0", revision=revision)
+        reads.range(request, answers.append, lambda: False)
+    old, current = answers
+    assert isinstance(old, RpcError)
+    assert (old.status, old.message) == refusal.CORRUPT
+    assert isinstance(current, list)
+    await store.close()
