@@ -8,7 +8,7 @@ Three looks, at every start, and by ``c101ctl kv check``:
   follows for never written: rightly after a power cut, silently losing what was acknowledged after
   damage (``check_write_ahead_log``).
 
-Together they cost a third of a second for a million revisions (ADR 14).
+Together they cost less than a second for a million revisions (ADR 14).
 """
 
 import sqlite3

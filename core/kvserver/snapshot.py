@@ -39,8 +39,16 @@ _T = TypeVar("_T")
 class SnapshotService:
     """The Snapshot method on a store."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        silence_seconds_max: float = SILENCE_SECONDS_MAX,
+        log_bytes_max: int = LOG_BYTES_MAX,
+    ) -> None:
         self._context = context
+        self._silence_seconds_max = silence_seconds_max
+        self._log_bytes_max = log_bytes_max
         self._database = context.store.storage.path
         self._running = 0
 
@@ -82,10 +90,10 @@ class SnapshotService:
                     return
             except TimeoutError:
                 silent = silent + LOOK_SECONDS if stream.pending_bytes == pending else 0.0
-            if silent >= SILENCE_SECONDS_MAX:
+            if silent >= self._silence_seconds_max:
                 text = f"c101: the reader of the snapshot took nothing for {silent:g} s"
                 raise RpcError(Code.DEADLINE_EXCEEDED, text)
-            if _log_bytes(self._database) >= LOG_BYTES_MAX:
+            if _log_bytes(self._database) >= self._log_bytes_max:
                 text = "c101: the reader of the snapshot is too slow for what is written meanwhile"
                 raise RpcError(Code.RESOURCE_EXHAUSTED, text)
 

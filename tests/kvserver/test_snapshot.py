@@ -272,7 +272,7 @@ def large(tmp_path: Path) -> Iterator[Ours]:
     """Our KV with more in it than sockets and windows hold."""
     ours = Ours(tmp_path)
     with running(ours) as client:
-        for number in range(60):
+        for number in range(20):
             client.put(b"/large/%d" % number, os.urandom(1_000_000))
         yield ours
 
@@ -301,7 +301,7 @@ def test_what_is_written_meanwhile_is_not_in_it(large: Ours, tmp_path: Path) -> 
     before = client.revision
     stream = snapshot(client)
     blobs = [next(stream).blob]
-    for number in range(200):
+    for number in range(50):
         client.put(b"/meanwhile/%d" % number, b"x")
     client.compact(client.revision, physical=True)
     blobs += [response.blob for response in stream]
