@@ -3,28 +3,28 @@
 import json
 
 from c101.core.kvserver.context import CLUSTER_VERSION, ETCD_VERSION, Context
-from c101.core.rpc.http1 import HttpHandler, HttpRequest, HttpResponse, not_found
-
-_JSON = "application/json"
+from c101.core.rpc.http1.exchange import Exchange, HttpHandler
+from c101.core.rpc.http1.response import NOT_FOUND, HttpResponse
 
 
 def http_handler(context: Context) -> HttpHandler:
     """Return the handler of ``GET /version`` and ``GET /health``."""
 
-    def handle(request: HttpRequest) -> HttpResponse:
-        match request.path:
+    async def handle(exchange: Exchange) -> None:
+        match exchange.request.path:
             case "/version":
                 body = {"etcdserver": ETCD_VERSION, "etcdcluster": CLUSTER_VERSION}
-                return _json(200, body)
+                await exchange.respond(_json(200, body))
             case "/health":
                 healthy = context.store.writable
-                return _json(200 if healthy else 503, {"health": str(healthy).lower()})
+                answer = _json(200 if healthy else 503, {"health": str(healthy).lower()})
+                await exchange.respond(answer)
             case _:
-                return not_found(request)
+                await exchange.respond(NOT_FOUND)
 
     return handle
 
 
 def _json(status: int, body: dict[str, str]) -> HttpResponse:
     text = json.dumps(body, separators=(",", ":")).encode()
-    return HttpResponse(status=status, body=text, content_type=_JSON)
+    return HttpResponse(status=status, body=text)

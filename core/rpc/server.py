@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from c101.core.errors import ConfigError
-from c101.core.rpc.http1 import HttpHandler, not_found
+from c101.core.rpc.http1.exchange import Exchange, HttpHandler
+from c101.core.rpc.http1.limits import Http1Limits
+from c101.core.rpc.http1.response import NOT_FOUND
 from c101.core.rpc.limits import Limits
 from c101.core.rpc.peer import Peer
 from c101.core.rpc.routes import Routes, StreamHandler, UnaryHandler
@@ -42,9 +44,11 @@ class Server:
         *,
         http: HttpHandler | None = None,
         limits: Limits | None = None,
+        http1_limits: Http1Limits | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.http = http or not_found
+        self.http1_limits = http1_limits or Http1Limits()
+        self.http = http or _not_found
         self.stopping = asyncio.Event()
         self._routes = Routes(unary, streams)
         self._service: Service | None = None
@@ -153,6 +157,11 @@ class Server:
         """Hear that *wire* is gone."""
         self._wires.discard(wire)
         self._left.notify()
+
+
+async def _not_found(exchange: Exchange) -> None:
+    """Answer 404: what a server without HTTP does."""
+    await exchange.respond(NOT_FOUND)
 
 
 def _remove_stale(path: Path) -> None:

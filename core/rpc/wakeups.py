@@ -28,3 +28,17 @@ class Signal:
             await waiter
         finally:
             self._waiters.discard(waiter)
+
+
+async def turn() -> None:
+    """Let everybody else who is ready have a turn of the loop."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+    loop.call_soon(_wake, waiter)
+    await waiter
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    # Done already when the one who waits was cancelled.
+    if not waiter.done():
+        waiter.set_result(None)

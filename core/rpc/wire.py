@@ -13,7 +13,7 @@ from c101.core.rpc.limits import LAST_WORDS_SECONDS, WRITE_BUFFER_BYTES_MAX
 class Wire(asyncio.Protocol):
     """Between a transport and a connection.
 
-    Of the transport only ``write close abort is_closing pause_reading resume_reading
+    Of the transport only ``write write_eof close abort is_closing pause_reading resume_reading
     get_write_buffer_size set_write_buffer_limits get_extra_info`` are used.
     """
 
