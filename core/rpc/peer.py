@@ -14,7 +14,8 @@ class Peer:
     """The other end of a connection.
 
     ``kind`` is ``stream`` for a byte stream that is no socket (an SSH channel). Process and user
-    are known for unix sockets only, as they were when the peer connected.
+    are known for unix sockets only, as they were when the peer connected. ``common_name`` is that
+    of a verified client certificate, empty without one.
     """
 
     kind: Literal["unix", "tcp", "stream"] = "stream"
@@ -22,6 +23,7 @@ class Peer:
     uid: int | None = None
     gid: int | None = None
     address: str = ""
+    common_name: str = ""
 
 
 def peer_of(transport: asyncio.BaseTransport) -> Peer:
@@ -34,4 +36,15 @@ def peer_of(transport: asyncio.BaseTransport) -> Peer:
         pid, uid, gid = _credentials.unpack(raw)
         return Peer(kind="unix", pid=pid, uid=uid, gid=gid, address=f"uid={uid} pid={pid}")
     name = transport.get_extra_info("peername")
-    return Peer(kind="tcp", address=f"{name[0]}:{name[1]}" if name else "")
+    address = f"{name[0]}:{name[1]}" if name else ""
+    return Peer(kind="tcp", address=address, common_name=_common_name(transport))
+
+
+def _common_name(transport: asyncio.BaseTransport) -> str:
+    # Without a certificate that was verified there is nothing in it.
+    certificate = transport.get_extra_info("peercert") or {}
+    for names in certificate.get("subject", ()):
+        for kind, value in names:
+            if kind == "commonName":
+                return str(value)
+    return ""

@@ -17,6 +17,7 @@ from c101.core.rpc.peer import Peer
 from c101.core.rpc.routes import Routes, StreamHandler, UnaryHandler
 from c101.core.rpc.server_connection import Service
 from c101.core.rpc.server_stream import ServerStream
+from c101.core.rpc.server_tls import PROTOCOLS
 from c101.core.rpc.server_wire import ServerWire
 from c101.core.rpc.unary_call import UnaryCall, unary
 from c101.core.rpc.wakeups import Signal
@@ -76,17 +77,22 @@ class Server:
     async def serve_tcp(
         self, host: str, port: int, ssl: tls.SSLContext | None = None
     ) -> asyncio.Server:
-        """Listen on *host* and *port* (0: any free one); set ALPN on *ssl* as gRPC demands.
+        """Listen on *host* and *port* (0: any free one); set ALPN on *ssl* for gRPC and HTTP/1.1.
 
         Raises:
             ConfigError: the address cannot be had.
         """
         if ssl is not None:
-            ssl.set_alpn_protocols(["h2", "http/1.1"])
+            ssl.set_alpn_protocols(PROTOCOLS)
         loop = asyncio.get_running_loop()
         try:
             listener = await loop.create_server(
-                self.protocol, host, port, ssl=ssl, backlog=_BACKLOG
+                self.protocol,
+                host,
+                port,
+                ssl=ssl,
+                ssl_handshake_timeout=None if ssl is None else self.limits.preface_seconds,
+                backlog=_BACKLOG,
             )
         except OSError as error:
             raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
