@@ -17,6 +17,7 @@ from typing import Any
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
+from c101.core.kv.durations import Durations
 from c101.core.kv.gate import WriteGate
 from c101.core.kv.index import Index
 from c101.core.kv.lessor import Lessor
@@ -79,7 +80,11 @@ class Store:
         self._refusal: Refusal | None = None
         self._idle: asyncio.Future[None] | None = None
         self._pins: dict[int, int] = {}
-        self._writer = Writer(storage, self._loop, self._done)
+        self._writer = Writer(storage, self._loop, self._done, clock)
+        #: since the start, those inside transactions included
+        self.puts = self.deletes = 0
+        #: ranges inside transactions: the others are calls, which are counted as such
+        self.txn_ranges = 0
 
     def _load(self) -> None:
         storage = self.storage
@@ -97,6 +102,11 @@ class Store:
     def revision(self) -> int:
         """The committed revision."""
         return self.index.revision
+
+    @property
+    def commits(self) -> Durations:
+        """How long commits took since the start."""
+        return self._writer.durations
 
     @property
     def writable(self) -> bool:
@@ -136,6 +146,7 @@ class Store:
         previous = staged[key] if key in staged else self.index.states.get(key)
         record, state = make_state(change, key, value, lease, previous)
         staged[key] = state
+        self.puts += 1
         batch = self._batch
         batch.rows += (change, key, record)
         batch.changes.append((key, state, change))
@@ -143,6 +154,7 @@ class Store:
     def stage_delete(self, change: int, key: bytes) -> None:
         """Stage a deletion as *change*, a tombstone's id; the caller raises ``staged_revision``."""
         self.staged[key] = None
+        self.deletes += 1
         batch = self._batch
         batch.rows += (change, key, None)
         batch.changes.append((key, None, change))

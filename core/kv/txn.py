@@ -270,6 +270,7 @@ class Execution:
         return self._range(op.request_range)
 
     def _range(self, request: rpc_pb2.RangeRequest) -> list[bytes] | RangeToRead:
+        self._store.txn_ranges += 1
         if _is_plain_get(request):
             state = self._view.current(request.key)
             body = b"" if state is None else state[0] + b"\x20\x01"

@@ -4,7 +4,9 @@ import asyncio
 import errno
 import socket
 import ssl as tls
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +16,7 @@ from c101.core.rpc.http1.limits import Http1Limits
 from c101.core.rpc.http1.response import NOT_FOUND
 from c101.core.rpc.limits import Limits
 from c101.core.rpc.peer import Peer
-from c101.core.rpc.routes import Routes, StreamHandler, UnaryHandler
+from c101.core.rpc.routes import Counts, Routes, StreamHandler, UnaryHandler
 from c101.core.rpc.server_connection import Service
 from c101.core.rpc.server_stream import ServerStream
 from c101.core.rpc.server_tls import PROTOCOLS
@@ -29,6 +31,20 @@ _BACKLOG: Final = 512
 
 #: How long the answers to the calls that a closing server ends may take to leave.
 _LAST_ANSWERS_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatistics:
+    """What a server has done since it was made.
+
+    Bytes are those of gRPC's connections, framing included. Calls are counted by path:
+    ``running`` how many have not ended, ``ended`` how many did, by the number of the code.
+    """
+
+    received_bytes: int
+    sent_bytes: int
+    running: Mapping[str, int]
+    ended: Mapping[str, Sequence[int]]
 
 
 class Server:
@@ -57,6 +73,9 @@ class Server:
         self._listeners: list[asyncio.Server] = []
         self._socket_paths: list[Path] = []
         self._left = Signal()
+        # What went through connections that are gone.
+        self._received_bytes = 0
+        self._sent_bytes = 0
 
     @property
     def service(self) -> Service:
@@ -69,6 +88,24 @@ class Server:
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._wires)
+
+    def statistics(self) -> "ServerStatistics":
+        """Return what this server has done so far."""
+        running: Counter[bytes] = Counter()
+        received, sent = self._received_bytes, self._sent_bytes
+        for wire in self._wires:
+            received += wire.received_bytes
+            sent += wire.sent_bytes
+            running.update(wire.running())
+        return ServerStatistics(
+            received_bytes=received,
+            sent_bytes=sent,
+            running={path.decode(): count for path, count in running.items()},
+            ended={
+                path.decode(): _ended(counts, running[path])
+                for path, counts in self._routes.counts.items()
+            },
+        )
 
     def protocol(self, peer: Peer | None = None) -> asyncio.Protocol:
         """Return the protocol for one byte stream; *peer* when the transport cannot tell."""
@@ -161,8 +198,16 @@ class Server:
 
     def leave(self, wire: ServerWire) -> None:
         """Hear that *wire* is gone."""
-        self._wires.discard(wire)
+        if wire in self._wires:
+            self._wires.discard(wire)
+            self._received_bytes += wire.received_bytes
+            self._sent_bytes += wire.sent_bytes
         self._left.notify()
+
+
+def _ended(counts: Counts, running: int) -> tuple[int, ...]:
+    failed = counts.failed[1:]
+    return (counts.started - running - sum(failed), *failed)
 
 
 async def _not_found(exchange: Exchange) -> None:

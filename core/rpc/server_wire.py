@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from c101.core.rpc.frames import PREFACE
 from c101.core.rpc.http1.connection import Http1Connection
 from c101.core.rpc.peer import Peer, peer_of
+from c101.core.rpc.server_call import ServerCall
 from c101.core.rpc.server_connection import ServerConnection
 from c101.core.rpc.wire import Wire
 
@@ -48,6 +49,7 @@ class ServerWire(Wire):
         """Find out what the peer speaks, then hand its bytes on."""
         connection = self.connection
         if connection is not None:
+            self.received_bytes += len(data)
             connection.receive(data)
             self.flush()
         elif self._http1 is not None:
@@ -124,6 +126,15 @@ class ServerWire(Wire):
             and self.transport is not None
         ):
             self.transport.close()
+
+    def running(self) -> list[bytes]:
+        """Return the paths of the calls that have not ended."""
+        connection = self._http2
+        if connection is None:
+            return []
+        calls = [call for call in connection.streams.values() if isinstance(call, ServerCall)]
+        # One that is over may have an answer that the client has not taken yet.
+        return [call.head.method for call in calls if not call.state]
 
     def drain(self) -> None:
         """Take no more calls, and close when those that run have ended."""

@@ -22,6 +22,9 @@ class Wire(asyncio.Protocol):
         self.connection: Connection | None = None
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.TimerHandle | None = None
+        #: what went through, over all
+        self.received_bytes = 0
+        self.sent_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start on *transport*."""
@@ -34,6 +37,7 @@ class Wire(asyncio.Protocol):
         """Hand *data* to the connection and write what it answers."""
         connection = self.connection
         if connection is not None:
+            self.received_bytes += len(data)
             connection.receive(data)
             self.flush()
 
@@ -48,6 +52,7 @@ class Wire(asyncio.Protocol):
             return
         output = connection.take_output()
         if output and not transport.is_closing():
+            self.sent_bytes += len(output)
             transport.write(output)
         if connection.closed:
             self._close(clean=bool(output))
