@@ -37,7 +37,7 @@ class WatchService:
         self._context = context
 
     async def watch(self, stream: ServerStream) -> None:
-        """Serve one stream until its client ends it."""
+        """Serve one stream until its client leaves it, or is cut off."""
         session = WatchSession(self._context, stream)
         self._context.streams.add(stream)
         try:
@@ -47,6 +47,10 @@ class WatchService:
                     tasks.create_task(session.notify_progress(), name="watch progress"),
                 ]
                 await session.serve()
+                if not stream.state:
+                    # A client that asks for nothing more is still told what it asked for, as by
+                    # etcd, until this task is cancelled.
+                    await asyncio.get_running_loop().create_future()
                 for helper in helpers:
                     helper.cancel()
         finally:
