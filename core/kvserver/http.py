@@ -1,30 +1,63 @@
-"""What is served over HTTP/1.1 on the same port: who we are and whether we are well."""
+"""What is served over HTTP/1.1 on the KV's port, and to whom."""
 
 import json
+from typing import Final
 
+from c101.core.kvserver.access import HttpAccess
 from c101.core.kvserver.context import CLUSTER_VERSION, ETCD_VERSION, Context
-from c101.core.rpc.http1.exchange import Exchange, HttpHandler
-from c101.core.rpc.http1.response import NOT_FOUND, HttpResponse
+from c101.core.kvserver.gateway import Gateway
+from c101.core.rpc.http1.exchange import Exchange
+from c101.core.rpc.http1.response import (
+    JSON,
+    NOT_FOUND,
+    TEXT,
+    HttpResponse,
+    text_response,
+)
+
+_GET_ONLY: Final = HttpResponse(
+    status=405, body=b"Method Not Allowed\n", content_type=TEXT, fields=("Allow: GET",)
+)
+_METHOD_NOT_ALLOWED: Final = text_response(405, "Method Not Allowed")
 
 
-def http_handler(context: Context) -> HttpHandler:
-    """Return the handler of ``GET /version`` and ``GET /health``."""
+class HttpService:
+    """``/version``, ``/health`` and the JSON gateway."""
 
-    async def handle(exchange: Exchange) -> None:
-        match exchange.request.path:
-            case "/version":
+    def __init__(self, context: Context, access: HttpAccess, gateway: Gateway) -> None:
+        self._context = context
+        self._access = access
+        self._gateway = gateway
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer one request (``HttpHandler``)."""
+        refusal = self._access.refusal(exchange)
+        if refusal is not None:
+            await exchange.respond(refusal)
+        elif self._gateway.serves(exchange.request.path):
+            await self._gateway.handle(exchange)
+        else:
+            await exchange.respond(self._answer(exchange))
+
+    def _answer(self, exchange: Exchange) -> HttpResponse:
+        request = exchange.request
+        match request.path, request.method:
+            case "/version", "GET":
                 body = {"etcdserver": ETCD_VERSION, "etcdcluster": CLUSTER_VERSION}
-                await exchange.respond(_json(200, body))
-            case "/health":
-                healthy = context.store.writable
-                answer = _json(200 if healthy else 503, {"health": str(healthy).lower()})
-                await exchange.respond(answer)
+                return _json(200, body, JSON)
+            case "/health", "GET":
+                # What the query may ask for makes no difference to a member that is alone: it has
+                # no leader to lose, and a serializable read is like any other.
+                healthy = self._context.store.writable
+                return _json(200 if healthy else 503, {"health": str(healthy).lower()}, TEXT)
+            case "/health", _:
+                return _GET_ONLY
+            case "/version", _:
+                return _METHOD_NOT_ALLOWED
             case _:
-                await exchange.respond(NOT_FOUND)
-
-    return handle
+                return NOT_FOUND
 
 
-def _json(status: int, body: dict[str, str]) -> HttpResponse:
+def _json(status: int, body: dict[str, str], content_type: str) -> HttpResponse:
     text = json.dumps(body, separators=(",", ":")).encode()
-    return HttpResponse(status=status, body=text)
+    return HttpResponse(status=status, body=text, content_type=content_type)

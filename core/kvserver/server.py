@@ -3,15 +3,18 @@
 import asyncio
 import gc
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from c101.core.clock import Clock
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
+from c101.core.kvserver.access import HttpAccess
 from c101.core.kvserver.cluster import ClusterService
 from c101.core.kvserver.context import Context
-from c101.core.kvserver.http import http_handler
+from c101.core.kvserver.gateway import Gateway
+from c101.core.kvserver.http import HttpService
 from c101.core.kvserver.kv import KvService
 from c101.core.kvserver.lease import LeaseService, expire
 from c101.core.kvserver.maintenance import MaintenanceService
@@ -31,13 +34,15 @@ SWITCH_SECONDS = 0.0005
 class KvServer:
     """``async with KvServer(directory, clock) as server``: then let it listen.
 
+    *host_names* are names of ours under which HTTP/1.1 is answered, beside loopback and addresses.
     Leaving the block ends calls, makes durable what was taken, and closes the files. Raises
     ConfigError or StorageError when the directory cannot be used.
     """
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(self, directory: Path, clock: Clock, *, host_names: Sequence[str] = ()) -> None:
         self._clock = clock
         self._directory = directory
+        self._access = HttpAccess(host_names)
         self._tasks: list[asyncio.Task[None]] = []
         #: where it listens
         self.urls: list[str] = []
@@ -57,8 +62,9 @@ class KvServer:
                 "/etcdserverpb.Watch/Watch": WatchService(context).watch,
                 "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
             },
-            http=http_handler(context),
         )
+        gateway = Gateway(self.rpc, self._clock)
+        self.rpc.http = HttpService(context, self._access, gateway).handle
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(expire(store, self._clock), name="kv lease expiry"),
