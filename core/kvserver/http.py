@@ -6,6 +6,7 @@ from typing import Final
 from c101.core.kvserver.access import HttpAccess
 from c101.core.kvserver.context import CLUSTER_VERSION, ETCD_VERSION, Context
 from c101.core.kvserver.gateway import Gateway
+from c101.core.kvserver.metrics import CONTENT_TYPE, Metrics
 from c101.core.rpc.http1.exchange import Exchange
 from c101.core.rpc.http1.response import (
     JSON,
@@ -22,11 +23,14 @@ _METHOD_NOT_ALLOWED: Final = text_response(405, "Method Not Allowed")
 
 
 class HttpService:
-    """``/version``, ``/health`` and the JSON gateway."""
+    """``/version``, ``/health``, ``/metrics`` and the JSON gateway."""
 
-    def __init__(self, context: Context, access: HttpAccess, gateway: Gateway) -> None:
+    def __init__(
+        self, context: Context, access: HttpAccess, metrics: Metrics, gateway: Gateway
+    ) -> None:
         self._context = context
         self._access = access
+        self._metrics = metrics
         self._gateway = gateway
 
     async def handle(self, exchange: Exchange) -> None:
@@ -52,7 +56,9 @@ class HttpService:
                 return _json(200 if healthy else 503, {"health": str(healthy).lower()}, TEXT)
             case "/health", _:
                 return _GET_ONLY
-            case "/version", _:
+            case "/metrics", "GET" | "HEAD":
+                return HttpResponse(body=self._metrics.text(), content_type=CONTENT_TYPE)
+            case "/version" | "/metrics", _:
                 return _METHOD_NOT_ALLOWED
             case _:
                 return NOT_FOUND

@@ -18,6 +18,7 @@ from c101.core.kvserver.http import HttpService
 from c101.core.kvserver.kv import KvService
 from c101.core.kvserver.lease import LeaseService, expire
 from c101.core.kvserver.maintenance import MaintenanceService
+from c101.core.kvserver.metrics import Metrics
 from c101.core.kvserver.watch import WatchService
 from c101.core.rpc.server import Server
 
@@ -51,6 +52,7 @@ class KvServer:
         store = Store(Storage(self._directory), self._clock)
         self.context = context = Context.of(store, self._clock)
         lease = LeaseService(context)
+        watch = WatchService(context)
         self.rpc = Server(
             {
                 **KvService(context).handlers(),
@@ -59,12 +61,13 @@ class KvServer:
                 **ClusterService(context).handlers(),
             },
             {
-                "/etcdserverpb.Watch/Watch": WatchService(context).watch,
+                "/etcdserverpb.Watch/Watch": watch.watch,
                 "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
             },
         )
+        metrics = Metrics(context, self.rpc, watch)
         gateway = Gateway(self.rpc, self._clock)
-        self.rpc.http = HttpService(context, self._access, gateway).handle
+        self.rpc.http = HttpService(context, self._access, metrics, gateway).handle
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(expire(store, self._clock), name="kv lease expiry"),

@@ -35,11 +35,18 @@ class WatchService:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._sessions: set[WatchSession] = set()
+
+    @property
+    def watch_count(self) -> int:
+        """How many watches there are, on all streams."""
+        return sum(session.watch_count for session in self._sessions)
 
     async def watch(self, stream: ServerStream) -> None:
         """Serve one stream until its client leaves it, or is cut off."""
         session = WatchSession(self._context, stream)
         self._context.streams.add(stream)
+        self._sessions.add(session)
         try:
             async with asyncio.TaskGroup() as tasks:
                 helpers = [
@@ -55,6 +62,7 @@ class WatchService:
                     helper.cancel()
         finally:
             self._context.streams.discard(stream)
+            self._sessions.discard(session)
             session.close()
 
 
@@ -73,6 +81,11 @@ class WatchSession:
         self._notifying = asyncio.Event()
         self.send = stream.send
         self.send_parts = stream.send_parts
+
+    @property
+    def watch_count(self) -> int:
+        """How many watches the stream has."""
+        return len(self._watchers)
 
     # ---- the sink ----
 

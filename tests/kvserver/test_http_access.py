@@ -35,7 +35,7 @@ def test_loopback_by_any_of_its_names_is_answered(ours: Ours, host: str) -> None
         "10.0.0.1", "[2001:db8::1]", "0.0.0.0", "2130706433", "0x7f.1", "", "localhost..",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("path", ["/v3/kv/range", "/version", "/health", "/nothing"])
+@pytest.mark.parametrize("path", ["/v3/kv/range", "/version", "/health", "/metrics", "/nothing"])
 def test_a_name_that_is_not_ours_is_refused_everywhere(ours: Ours, host: str, path: str) -> None:
     method = "POST" if path.startswith("/v3/") else "GET"
     answer = ask(ours.port, path, RANGE, method=method, fields={"Host": host})
