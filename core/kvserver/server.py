@@ -21,6 +21,7 @@ from c101.core.kvserver.maintenance import MaintenanceService
 from c101.core.kvserver.metrics import Metrics
 from c101.core.kvserver.watch import WatchService
 from c101.core.rpc.server import Server
+from c101.core.rpc.server_tls import ServerTls, ServerTlsFiles
 
 #: Calls that run when the server stops may take this long.
 GRACE_SECONDS = 2.0
@@ -84,11 +85,17 @@ class KvServer:
         self.context.reads.close()
         await self.context.store.close()
 
-    async def listen_tcp(self, host: str, port: int) -> str:
-        """Listen on *host* and *port* (0: any free one); return the URL."""
-        listener = await self.rpc.serve_tcp(host, port)
+    async def listen_tcp(self, host: str, port: int, tls: ServerTlsFiles | None = None) -> str:
+        """Listen on *host* and *port* (0: any free one), with *tls* if given; return the URL.
+
+        Raises:
+            ConfigError: the address cannot be had, or a file cannot be used.
+        """
+        ssl = None if tls is None else ServerTls(tls).context
+        listener = await self.rpc.serve_tcp(host, port, ssl)
         bound_port = listener.sockets[0].getsockname()[1]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{bound_port}"
+        scheme = "http" if tls is None else "https"
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound_port}"
         self.urls.append(url)
         # Clients that follow the member list get what they can dial from anywhere here.
         self.context.client_urls = (*self.context.client_urls, url)
