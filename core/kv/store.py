@@ -68,6 +68,7 @@ class Store:
         try:
             with storage.damage_named():
                 self._load()
+                self.admission = Admission(storage, quota_bytes, write_bytes_max)
         except StorageError:
             storage.close()
             raise
@@ -82,7 +83,6 @@ class Store:
         self._next_to_merge: Batch | None = None
         self._after_merge: list[Callable[[], None]] = []
         self._scheduled = False
-        self.admission = Admission(storage, quota_bytes, write_bytes_max)
         self._idle: asyncio.Future[None] | None = None
         self._pins: dict[int, int] = {}
         self._writer = Writer(storage, self._loop, self._done)

@@ -289,9 +289,9 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 def holders(process: Process) -> list[object]:
     """Play lock and elect as operators do: who holds, who waits, who listens, and ^C."""
     first = long_running(process, "lock", "l")
-    seen: list[object] = [lines(first, 1)]
+    seen: list[object] = [lines(first, 2)]
     second = long_running(process, "lock", "l")
-    seen += [ended(first), lines(second, 1), ended(second)]
+    seen += [ended(first), lines(second, 2), ended(second)]
     leader = long_running(process, "elect", "e", "me")
     seen.append(lines(leader, 2))
     listener = long_running(process, "elect", "--listen", "e")

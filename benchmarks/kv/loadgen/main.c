@@ -32,6 +32,8 @@ enum { DURATIONS_MAX = 1 << 22, EVENTS_MAX = 256, WAIT_MICROSECONDS = 500 };
 
 /* How long what is still open or on its way may take when the measured time is over. */
 static const double DRAIN_SECONDS = 120;
+/* An event too many came before the last of ours: those counted may not be all. */
+static const double SETTLE_SECONDS = 0.2;
 static const double CREATE_SECONDS = 60;
 
 struct load load = {
@@ -133,8 +135,11 @@ static void run(void)
         until = now();
         cpu_until = cpu_seconds();
     }
-    if (watching)
+    if (watching) {
+        for (double done = now(); now() - done < SETTLE_SECONDS;)
+            turn();
         check_events();
+    }
     report(until - from, cpu_until - cpu_from);
 }
 
