@@ -1,7 +1,7 @@
 # Everything runs in .venv, installed from the lock file. `make setup` is done by every other target when it is due.
 PYTHON ?= python3
 BIN := .venv/bin
-PROTO := kv auth rpc v3lock v3election agent
+PROTO := kv auth rpc v3lock v3election health reflection reflection_v1alpha agent
 
 .PHONY: setup demo test quick fuzz check proto-current fmt lint types contracts proto wheel lock bench screenshots snapshots clean
 
@@ -26,7 +26,8 @@ quick: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
 
 fuzz: setup
-	C101_FUZZ_SEQUENCES=2000 $(BIN)/python -m pytest tests/kvserver/test_differential.py
+	C101_FUZZ_SEQUENCES=20000 C101_KILLS=200 C101_POWER_CUTS=20000 $(BIN)/python -m pytest -n 2 --dist loadfile \
+	  tests/kvserver/test_differential.py tests/kvserver/auth/test_random.py tests/linearizability/test_kills.py tests/disk/test_power_cuts.py
 
 check: setup lint types contracts proto-current wheel
 

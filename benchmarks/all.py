@@ -1,4 +1,7 @@
-"""Run every benchmark and write docs/performance.md from what they print."""
+"""Run every benchmark and write docs/performance.md from what they print.
+
+One section alone, with ``--only``, takes the place of that section in the page.
+"""
 
 import argparse
 import os
@@ -9,11 +12,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
+PLOTS = "docs/performance"
 CONSOLE = str(Path(sys.executable).with_name("c101-console"))
 DEMO = ("--live", "9/10 units", "--", CONSOLE, "demo")
 #: Title, module, arguments; and the arguments with --quick, None where it is left out then.
 SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] = (
-    ("The KV beside a real etcd", "benchmarks.kv", (), ("--work", "put")),
+    ("The KV beside a real etcd", "benchmarks.kv", ("--plots", PLOTS), ("--quick",)),
     ("How long a person waits", "benchmarks.start", (), ("--rounds", "9")),
     (
         "The demo: first picture, and every unit running",
@@ -28,6 +32,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] =
         ("--rounds", "11"),
     ),
     ("The console's widgets", "benchmarks.widgets", (), None),
+    ("The etcd client beside aetcd", "benchmarks.client", (), None),
     ("The RPC alone", "benchmarks.rpc", (), None),
 )
 
@@ -35,17 +40,20 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] =
 def main() -> None:
     """Measure, print as it goes, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="the module of one section; the page is not written then")
+    parser.add_argument("--only", metavar="MODULE", help="measure and replace one section")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer sections")
+    parser.add_argument("more", nargs="*", help="after --: more arguments for --only's module")
     options = parser.parse_args()
-    parts = [_head()]
+    parts = [_head()] if options.only is None else PAGE.read_text().split("\n## ")
     for title, module, arguments, quick in SECTIONS:
         chosen = quick if options.quick else arguments
-        if chosen is not None and options.only in {None, module}:
-            parts.append(_section(title, module, chosen))
-    if options.only is None:
-        PAGE.write_text("\n".join(parts))
-        print(f"wrote {PAGE.relative_to(ROOT)}")
+        if chosen is None or options.only not in {None, module}:
+            continue
+        section = _section(title, module, (*chosen, *options.more))
+        places = [at for at, part in enumerate(parts) if part.startswith(f"{title}\n")]
+        parts[slice(places[0], places[0] + 1) if places else slice(len(parts), None)] = [section]
+    PAGE.write_text("\n## ".join(parts))
+    print(f"wrote {PAGE.relative_to(ROOT)}")
 
 
 def _head() -> str:
@@ -61,14 +69,16 @@ def _head() -> str:
 def _section(title: str, module: str, arguments: tuple[str, ...]) -> str:
     print(f"== {title}", flush=True)
     command = (sys.executable, "-m", module, *arguments)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # What a benchmark says of its progress is on standard error, and seen as it comes.
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{module} failed:\n{done.stdout}{done.stderr}")
+        sys.exit(f"{module} failed:\n{done.stdout}")
     print(done.stdout, flush=True)
-    table = done.stdout.startswith("|")
-    body = done.stdout if table else f"```\n{done.stdout}```\n"
-    shown = " ".join(Path(word).name for word in arguments)
-    return f"## {title}\n\n`python -m {module} {shown}`\n\n{body}"
+    output = done.stdout.lstrip()
+    body = output if output.startswith(("|", "#")) else f"```\n{output}```\n"
+    # A program's place says nothing to a reader.
+    words = [Path(word).name if word.startswith("/") else word for word in arguments]
+    return f"{title}\n\n`{' '.join(('python', '-m', module, *words))}`\n\n{body}"
 
 
 if __name__ == "__main__":

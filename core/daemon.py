@@ -9,12 +9,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
 from c101.core.errors import C101Error, ConfigError
+from c101.core.kvserver.options import KvOptions, kv_flags
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,8 +42,10 @@ def cli(context: click.Context, stdio: str | None, socket_dir: Path | None) -> N
 @click.option("--data-dir", type=click.Path(path_type=Path), required=True, metavar="DIR")
 @click.option("--listen", multiple=True, metavar="URL", help="http://ADDRESS:PORT, loopback only.")
 @click.option("--socket-dir", type=click.Path(path_type=Path), metavar="DIR")
-def kv(data_dir: Path, listen: Sequence[str], socket_dir: Path | None) -> None:
+@kv_flags
+def kv(data_dir: Path, listen: Sequence[str], socket_dir: Path | None, **flags: Any) -> None:
     """Serve the KV: etcd's v3 API on the data in DIR."""
+    options = KvOptions.of_flags(**flags)
     addresses = [parse_listen(url) for url in listen]
     if not addresses and socket_dir is None:
         raise ConfigError("nothing to listen on", hint="give --listen URL or --socket-dir DIR")
@@ -53,11 +56,14 @@ def kv(data_dir: Path, listen: Sequence[str], socket_dir: Path | None) -> None:
     log.configure(level=os.environ.get("C101_LOG_LEVEL", "info"))
     if socket_dir is not None:
         socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sys.exit(uvloop.run(_serve_kv(data_dir, addresses, socket_dir)))
+    sys.exit(uvloop.run(_serve_kv(data_dir, addresses, socket_dir, options)))
 
 
 async def _serve_kv(
-    data_dir: Path, addresses: Sequence[tuple[str, int]], socket_dir: Path | None
+    data_dir: Path,
+    addresses: Sequence[tuple[str, int]],
+    socket_dir: Path | None,
+    options: KvOptions,
 ) -> int:
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
@@ -75,7 +81,7 @@ async def _serve_kv(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with KvServer(data_dir, SystemClock()) as server:
+    async with KvServer(data_dir, SystemClock(), options) as server:
         for host, port in addresses:
             await server.listen_tcp(host, port)
         if socket_dir is not None:

@@ -1,14 +1,42 @@
-"""What holds for every test: nothing is left behind, neither a task nor a child process."""
+"""What holds for every test: nothing is left behind, neither a task nor a child process.
+
+And what a test counted (``summary``) is printed when all are done.
+"""
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import psutil
 import pytest
 
 #: How long what a test started may take to be gone once the test is over.
 GRACE_SECONDS = 3.0
+
+
+#: Called with a line for the end of the run.
+Summary = Callable[[str], None]
+
+
+@pytest.fixture
+def summary(record_property: Callable[[str, object], None]) -> Summary:
+    """Have a line printed at the end of the run, whichever process the test runs in."""
+    return lambda line: record_property("summary", line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests asked for by ``summary``."""
+    lines = [
+        str(line)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+        for name, line in getattr(report, "user_properties", ())
+        if name == "summary" and report.when == "call"
+    ]
+    if lines:
+        terminalreporter.section("what was compared and checked")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

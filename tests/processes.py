@@ -49,11 +49,23 @@ class KVProcess:
         self.port = port or free_port()
         self.unix: Path | None = None
         self.log = directory / "server.log"
+        #: what it is started with; ``None`` for our own environment
+        self.environment: dict[str, str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def health_url(self) -> str:
+        """Where it says over plain HTTP that it is up."""
+        return self.url
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not ended."""
+        return self._process is not None
 
     @property
     def pid(self) -> int:
@@ -66,11 +78,24 @@ class KVProcess:
 
     def start(self) -> None:
         """Start it and return when it answers."""
+        self.launch()
+        self.wait_until_healthy()
+
+    def launch(self) -> None:
+        """Start it, and return at once."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
             )
+
+    def wait_until_healthy(self) -> None:
+        """Return when it answers; a member of a cluster does when there is a leader."""
+        assert self._process is not None, "it is not running"
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._healthy():
             if self._process.poll() is not None:
@@ -113,7 +138,7 @@ class KVProcess:
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
+            with urllib.request.urlopen(f"{self.health_url}/health", timeout=1) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
@@ -141,7 +166,9 @@ class EtcdProcess(KVProcess):
 
 
 class OwnKVProcess(KVProcess):
-    """c101-core kv."""
+    """c101-core kv; *module* is what is run."""
+
+    module = "c101.core.daemon"
 
     def __init__(self, directory: Path, *, port: int = 0) -> None:
         super().__init__(directory, port=port)
@@ -153,7 +180,7 @@ class OwnKVProcess(KVProcess):
         return [
             sys.executable,
             "-m",
-            "c101.core.daemon",
+            self.module,
             "kv",
             f"--data-dir={self.data}",
             f"--listen={self.url}",
@@ -164,19 +191,20 @@ class OwnKVProcess(KVProcess):
 @contextmanager
 def running_etcd(directory: Path) -> Iterator[KVProcess]:
     """Run etcd with its data in *directory*; it is killed at the end."""
-    with _running(EtcdProcess, directory) as server:
+    with running(EtcdProcess, directory) as server:
         yield server
 
 
 @contextmanager
 def running_kv(directory: Path) -> Iterator[KVProcess]:
     """Run our own KV with its data and its socket in *directory*; it is killed at the end."""
-    with _running(OwnKVProcess, directory) as server:
+    with running(OwnKVProcess, directory) as server:
         yield server
 
 
 @contextmanager
-def _running(kind: type[KVProcess], directory: Path) -> Iterator[KVProcess]:
+def running(kind: type[KVProcess], directory: Path) -> Iterator[KVProcess]:
+    """Run a server of *kind* with its data in *directory*; it is killed at the end."""
     server = kind(directory)
     for attempt in range(START_ATTEMPTS):
         try:

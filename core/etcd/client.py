@@ -1,8 +1,8 @@
-"""The verbs: python-etcd3's, async.
+"""The client: python-etcd3's verbs, async, and what clientv3 has beside them.
 
 ::
 
-    async with Client([TcpDialer("127.0.0.1", 2379)], clock=SystemClock()) as client:
+    async with connect("http://127.0.0.1:2379") as client:
         await client.put("/services/db", "10.0.0.7")
         async with client.watch_prefix("/services/") as watch:
             async for batch in watch:
@@ -10,57 +10,54 @@
 
 Keys and values are bytes, or text that is sent as UTF-8; answers hold bytes. Every request ends
 within ``timeout_seconds``. Reads are asked again, of another endpoint if there is one, until that
-time is up; a write is asked again only when it was certainly not sent, so a write that fails with
-``LinkLostError``, ``DeadlineExceededError`` or ``UnavailableError`` may have been carried out: read
-to find out, or make it a transaction that can be repeated.
+time is up; a write is asked again only when it is known that it was not carried out (``retry`` says
+when that is), so a write that fails with ``LinkLostError``, ``DeadlineExceededError`` or
+``UnavailableError`` may have been carried out: read to find out, or make it a transaction that can
+be repeated.
 
 Raised by every verb: ``LinkError`` (no endpoint answers; the three above say more),
-``InvalidRequestError``, ``PermissionDeniedError``, ``NoSpaceError``, ``KVError``. What else a verb
-raises is said there.
+``InvalidRequestError``, ``PermissionDeniedError``, ``AuthenticationError``, ``NoSpaceError``,
+``KVError``. What else a verb raises is said there.
 """
 
-import math
+import copy
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
-
-from google.protobuf.message import Message
+from typing import TYPE_CHECKING, Self, Unpack
 
 from c101.core.clock import Clock
-from c101.core.etcd import results
+from c101.core.etcd.caller import Caller
 from c101.core.etcd.endpoints import Endpoints
-from c101.core.etcd.errors import LeaseNotFoundError
 from c101.core.etcd.keys import Bytes, as_bytes, prefix_end, prefix_start
-from c101.core.etcd.ranges import RangeOptions, range_request
-from c101.core.etcd.results import PutResult, RangeResult, TxnResult
-from c101.core.model.key_value import KeyValue
-from c101.core.proto import rpc_pb2
+from c101.core.etcd.kv import KeyVerbs
+from c101.core.etcd.lease_verbs import LeaseVerbs
 from c101.core.rpc.channel import Dialer
-from c101.core.rpc.status import Code
 
 # Imported by the verbs that need them: a command that reads one key should not load the rest.
 if TYPE_CHECKING:
-    from c101.core.etcd.lease import HeldLease, Lease, LeaseInfo
+    from c101.core.etcd.auth import Auth
+    from c101.core.etcd.cluster import Cluster
+    from c101.core.etcd.election import Election
+    from c101.core.etcd.events import WatchEvent
+    from c101.core.etcd.lease import HeldLease
     from c101.core.etcd.lock import Lock
+    from c101.core.etcd.maintenance import Maintenance
     from c101.core.etcd.members import Member, Status
-    from c101.core.etcd.txn import Compare, Op
+    from c101.core.etcd.mirror import Mirror
+    from c101.core.etcd.tokens import Tokens
     from c101.core.etcd.watch import Watch, WatchOptions
-
-_M = TypeVar("_M", bound=Message)
-
-_KV = "/etcdserverpb.KV/"
-_LEASE = "/etcdserverpb.Lease/"
-_MAINTENANCE = "/etcdserverpb.Maintenance/"
-_CLUSTER = "/etcdserverpb.Cluster/"
+    from c101.core.etcd.watch_group import WatchGroup
 
 
-class Client:
+class Client(KeyVerbs, LeaseVerbs):
     """A KV, by one or more endpoints.
 
     Endpoints fail over in the order given. Nothing is connected before the first request. One
     client may be used by any number of tasks at once. With *fails_fast*, for commands, a request
     fails once each endpoint was tried, as long as none was ever reached; without, for what lives
-    long, it waits within its time for a KV that is down to come up.
+    long, it waits within its time for a KV that is down to come up. *tokens* say who we are.
+
+    ``connect`` makes one from URLs.
     """
 
     def __init__(
@@ -70,15 +67,10 @@ class Client:
         clock: Clock,
         timeout_seconds: float = 5.0,
         fails_fast: bool = False,
+        tokens: "Tokens | None" = None,
     ) -> None:
-        self._endpoints = Endpoints(dialers, clock=clock, fails_fast=fails_fast)
-        self._clock = clock
-        self._timeout_seconds = timeout_seconds
-
-    @property
-    def clock(self) -> Clock:
-        """Where time comes from."""
-        return self._clock
+        endpoints = Endpoints(dialers, clock=clock, fails_fast=fails_fast, tokens=tokens)
+        super().__init__(Caller(endpoints, timeout_seconds=timeout_seconds))
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,244 +84,219 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close every link. A watch that still runs ends with LinkError."""
-        await self._endpoints.close()
+        """Close every link. A watch that still runs ends with LinkError. A view closes nothing.
 
-    # Keys
+        Example::
 
-    async def get(self, key: Bytes, **options: Unpack[RangeOptions]) -> KeyValue | None:
-        """Return *key*; ``None`` when it does not exist.
+            from c101.core.etcd import connect
 
-        Raises CompactedError, FutureRevisionError: with ``revision``, one that cannot be read.
+            another = connect(url)
+            await another.get("/k")
+            await another.close()
         """
-        found = await self.get_range(key, b"", **options)
-        return found.kvs[0] if found.kvs else None
+        if not self._caller.is_view:
+            await self._caller.endpoints.close()
 
-    async def get_range(
-        self, key: Bytes, range_end: Bytes, **options: Unpack[RangeOptions]
-    ) -> RangeResult:
-        """Return the keys from *key* up to, and without, *range_end*. Raises as ``get``."""
-        request = range_request(as_bytes(key), as_bytes(range_end), options)
-        answer = await self._read(
-            _KV + "Range", request, rpc_pb2.RangeResponse, revision=request.revision
-        )
-        return results.range_result(answer)
+    # Views
 
-    async def get_prefix(self, prefix: Bytes, **options: Unpack[RangeOptions]) -> RangeResult:
-        """Return the keys that begin with *prefix*; an empty one means all. Raises as ``get``."""
-        start = as_bytes(prefix)
-        return await self.get_range(prefix_start(start), prefix_end(start), **options)
+    def namespace(self, prefix: Bytes) -> Self:
+        """Return a view in which *prefix* goes before every key, unseen.
 
-    async def put(
-        self, key: Bytes, value: Bytes, *, lease: int = 0, prev_kv: bool = False
-    ) -> PutResult:
-        """Write *key*. Without a lease, one that it had is detached.
+        All verbs work in it: transactions, watches, locks, the keys under a lease. Views share
+        this client's links and end with it.
 
-        Raises LeaseNotFoundError.
+        Example::
+
+            app = client.namespace("/app/")
+            await app.put("db", "10.0.0.7")
+            assert (await client.get("/app/db")).value == b"10.0.0.7"
+            assert [kv.key for kv in (await app.get_prefix("")).kvs] == [b"db"]
         """
-        request = rpc_pb2.PutRequest(
-            key=as_bytes(key), value=as_bytes(value), lease=lease, prev_kv=prev_kv
-        )
-        answer = await self._write(_KV + "Put", request, rpc_pb2.PutResponse)
-        return results.put_result(answer)
+        return self._view(self._caller.inside(as_bytes(prefix)))
 
-    async def put_if_not_exists(self, key: Bytes, value: Bytes, *, lease: int = 0) -> bool:
-        """Create *key*; return whether that was done. Raises LeaseNotFoundError."""
-        from c101.core.etcd import txn  # noqa: PLC0415
+    def within(self, timeout_seconds: float) -> Self:
+        """Return a view whose requests each end within *timeout_seconds*.
 
-        result = await self.transaction(
-            compare=[txn.create_revision(key).equals(0)], success=[txn.Put(key, value, lease)]
-        )
-        return result.succeeded
+        Example::
 
-    async def replace(self, key: Bytes, initial_value: Bytes, new_value: Bytes) -> bool:
-        """Write *key* if its value is *initial_value*; return whether that was done.
-
-        The lease it may have had is detached.
+            quick = client.within(0.5)
+            await quick.put("/k", "v")
         """
-        from c101.core.etcd import txn  # noqa: PLC0415
+        return self._view(self._caller.within(timeout_seconds))
 
-        result = await self.transaction(
-            compare=[txn.value(key).equals(initial_value)], success=[txn.Put(key, new_value)]
-        )
-        return result.succeeded
-
-    async def delete(self, key: Bytes) -> bool:
-        """Delete *key*; return whether it existed."""
-        return await self.delete_range(key, b"") > 0
-
-    async def delete_range(self, key: Bytes, range_end: Bytes) -> int:
-        """Delete the keys from *key* up to *range_end*; return how many there were."""
-        request = rpc_pb2.DeleteRangeRequest(key=as_bytes(key), range_end=as_bytes(range_end))
-        answer = await self._write(_KV + "DeleteRange", request, rpc_pb2.DeleteRangeResponse)
-        return answer.deleted
-
-    async def delete_prefix(self, prefix: Bytes) -> int:
-        """Delete the keys that begin with *prefix*; return how many there were."""
-        start = as_bytes(prefix)
-        return await self.delete_range(prefix_start(start), prefix_end(start))
-
-    async def transaction(
-        self,
-        *,
-        compare: Sequence["Compare"],
-        success: Sequence["Op"],
-        failure: Sequence["Op"] = (),
-    ) -> TxnResult:
-        """Do *success* if every comparison holds, else *failure*, as one change or none.
-
-        Raises LeaseNotFoundError, CompactedError, FutureRevisionError: nothing was done.
-        """
-        from c101.core.etcd import txn  # noqa: PLC0415
-
-        request = txn.txn_request(txn.Txn(compare, success, failure))
-        return results.txn_result(await self._write(_KV + "Txn", request, rpc_pb2.TxnResponse))
-
-    async def compact(self, revision: int, *, physical: bool = False) -> None:
-        """Forget what was before *revision*; with *physical*, return when the space is free.
-
-        Raises CompactedError, FutureRevisionError.
-        """
-        request = rpc_pb2.CompactionRequest(revision=revision, physical=physical)
-        await self._write(_KV + "Compact", request, rpc_pb2.CompactionResponse, revision=revision)
+    def _view(self, caller: Caller) -> Self:
+        view = copy.copy(self)
+        vars(view).update(_caller=caller)
+        return view
 
     # Watches
 
     def watch(
         self, key: Bytes, *, range_end: Bytes = b"", **options: Unpack["WatchOptions"]
     ) -> "Watch":
-        """Watch *key*, or the keys from it up to *range_end*: ``async with`` it, then iterate."""
+        """Watch *key*, or the keys from it up to *range_end*. See :class:`Watch`.
+
+        Example::
+
+            async with client.watch("/door", prev_kv=True) as watch:
+                await client.put("/door", "open")
+                async for batch in watch:
+                    event = batch.events[0]
+                    assert (event.kind, event.kv.value) == ("put", b"open")
+                    break
+        """
         from c101.core.etcd.watch import Watch  # noqa: PLC0415
 
-        return Watch(
-            self._endpoints,
-            as_bytes(key),
-            as_bytes(range_end),
-            timeout_seconds=self._timeout_seconds,
-            options=options,
-        )
+        return Watch(self._caller, as_bytes(key), as_bytes(range_end), options)
 
     def watch_prefix(self, prefix: Bytes, **options: Unpack["WatchOptions"]) -> "Watch":
-        """Watch the keys that begin with *prefix*; an empty one means all."""
+        """Watch the keys that begin with *prefix*; an empty one means all.
+
+        Example::
+
+            async with client.watch_prefix("/rooms/") as watch:
+                await client.put("/rooms/hall", "lit")
+                batch = await anext(watch)
+            assert batch.events[0].kv.key == b"/rooms/hall"
+        """
         start = as_bytes(prefix)
         return self.watch(prefix_start(start), range_end=prefix_end(start), **options)
 
-    # Leases and locks
+    async def watch_once(
+        self, key: Bytes, *, range_end: Bytes = b"", **options: Unpack["WatchOptions"]
+    ) -> "WatchEvent":
+        """Return the next change of *key*, or of the range; ``asyncio.timeout`` bounds the wait.
 
-    async def lease(self, ttl_seconds: float, lease_id: int = 0) -> "Lease":
-        """Grant a lease, by the id given or one that the KV chooses. It is not renewed by itself.
+        Raises as :class:`Watch` does.
 
-        The KV counts in whole seconds (*ttl_seconds* is rounded up) and may grant more: etcd's
-        least is 2. Raises LeaseExistsError.
+        Example::
+
+            written = await client.put("/bell", "ring")
+            event = await client.watch_once("/bell", start_revision=written.revision)
+            assert event.kv.value == b"ring"
         """
-        from c101.core.etcd.lease import Lease  # noqa: PLC0415
+        async with self.watch(key, range_end=range_end, **options) as watch:
+            while True:
+                batch = await anext(watch)
+                if batch.events:
+                    return batch.events[0]
 
-        request = rpc_pb2.LeaseGrantRequest(TTL=math.ceil(ttl_seconds), ID=lease_id)
-        answer = await self._write(_LEASE + "LeaseGrant", request, rpc_pb2.LeaseGrantResponse)
-        return Lease(id=answer.ID, ttl=answer.TTL)
+    def watch_group(self) -> "WatchGroup":
+        """Watch many keys and ranges over one stream. See :class:`WatchGroup`.
 
-    def held_lease(self, ttl_seconds: float, *, keep: bool = False) -> "HeldLease":
-        """Hold a lease while a block runs: ``async with`` it. See :class:`HeldLease`."""
-        from c101.core.etcd.lease import HeldLease  # noqa: PLC0415
+        Example::
 
-        return HeldLease(self, ttl_seconds, keep=keep)
-
-    async def refresh_lease(self, lease_id: int, *, timeout_seconds: float | None = None) -> int:
-        """Give a lease its whole time again; return the seconds it now has.
-
-        Raises LeaseNotFoundError.
+            async with client.watch_group() as group:
+                doors = await group.add_prefix("/doors/")
+                await group.add("/bell")
+                await client.put("/doors/1", "open")
+                async for watched, batch in group:
+                    assert watched is doors
+                    break
         """
-        answer = await self._endpoints.exchange(
-            _LEASE + "LeaseKeepAlive",
-            rpc_pb2.LeaseKeepAliveRequest(ID=lease_id),
-            rpc_pb2.LeaseKeepAliveResponse,
-            timeout_seconds=timeout_seconds or self._timeout_seconds,
-        )
-        if answer.TTL <= 0:
-            raise _no_lease(lease_id)
-        return answer.TTL
+        from c101.core.etcd.watch_group import WatchGroup  # noqa: PLC0415
 
-    async def revoke_lease(self, lease_id: int, *, timeout_seconds: float | None = None) -> None:
-        """End a lease and delete the keys under it. Raises LeaseNotFoundError."""
-        request = rpc_pb2.LeaseRevokeRequest(ID=lease_id)
-        await self._write(
-            _LEASE + "LeaseRevoke",
-            request,
-            rpc_pb2.LeaseRevokeResponse,
-            timeout_seconds=timeout_seconds,
-        )
+        return WatchGroup(self._caller)
 
-    async def get_lease_info(self, lease_id: int, *, keys: bool = False) -> "LeaseInfo":
-        """Return what is left of a lease, and with *keys* the keys under it.
+    def mirror(self, prefix: Bytes) -> "Mirror":
+        """Keep the keys that begin with *prefix* in memory. See :class:`Mirror`.
 
-        Raises LeaseNotFoundError.
+        Example::
+
+            await client.put("/conf/a", "1")
+            async with client.mirror("/conf/") as mirror:
+                assert mirror.kvs[b"/conf/a"].value == b"1"
         """
-        from c101.core.etcd.lease import LeaseInfo  # noqa: PLC0415
+        from c101.core.etcd.mirror import Mirror  # noqa: PLC0415
 
-        request = rpc_pb2.LeaseTimeToLiveRequest(ID=lease_id, keys=keys)
-        answer = await self._read(
-            _LEASE + "LeaseTimeToLive", request, rpc_pb2.LeaseTimeToLiveResponse
-        )
-        if answer.TTL < 0:
-            raise _no_lease(lease_id)
-        return LeaseInfo(
-            id=answer.ID, ttl=answer.TTL, granted_ttl=answer.grantedTTL, keys=tuple(answer.keys)
-        )
+        return Mirror(self, as_bytes(prefix))
 
-    def lock(self, name: Bytes, ttl_seconds: float) -> "Lock":
-        """Hold a lock while a block runs: ``async with`` it. See :class:`Lock`."""
+    # Locks and elections (leases: LeaseVerbs)
+
+    def lock(
+        self,
+        name: Bytes,
+        ttl_seconds: float = 10.0,
+        *,
+        wait: bool = True,
+        lease: "HeldLease | None" = None,
+    ) -> "Lock":
+        """Hold a lock while a block runs. See :class:`Lock`.
+
+        Example::
+
+            async with client.lock("/locks/reboot", 10) as lock:
+                assert lock.revision > 0
+        """
         from c101.core.etcd.lock import Lock  # noqa: PLC0415
 
-        return Lock(self, as_bytes(name), ttl_seconds)
+        return Lock(self, as_bytes(name), ttl_seconds, wait=wait, lease=lease)
+
+    def election(self, name: Bytes) -> "Election":
+        """Take part in an election, or look on. See :class:`Election`.
+
+        Example::
+
+            election = client.election("/elections/backup")
+            assert await election.leader() is None
+        """
+        from c101.core.etcd.election import Election  # noqa: PLC0415
+
+        return Election(self, as_bytes(name))
 
     # The KV itself
 
-    async def status(self) -> "Status":
-        """Return how the member in use is."""
-        from c101.core.etcd import members  # noqa: PLC0415
+    @property
+    def auth(self) -> "Auth":
+        """Users, roles and their permissions. See :class:`Auth`.
 
-        request = rpc_pb2.StatusRequest()
-        answer = await self._read(_MAINTENANCE + "Status", request, rpc_pb2.StatusResponse)
-        return members.status(answer)
+        Example::
+
+            assert "nobody" not in await client.auth.users()
+        """
+        from c101.core.etcd.auth import Auth  # noqa: PLC0415
+
+        return Auth(self._caller)
+
+    @property
+    def cluster(self) -> "Cluster":
+        """Members, and the endpoints this client uses. See :class:`Cluster`.
+
+        Example::
+
+            assert [health.healthy for health in await client.cluster.health()] == [True]
+        """
+        from c101.core.etcd.cluster import Cluster  # noqa: PLC0415
+
+        return Cluster(self._caller)
+
+    @property
+    def maintenance(self) -> "Maintenance":
+        """Alarms, hashes, defragmentation, snapshots. See :class:`Maintenance`.
+
+        Example::
+
+            assert await client.maintenance.alarms() == []
+        """
+        from c101.core.etcd.maintenance import Maintenance  # noqa: PLC0415
+
+        return Maintenance(self._caller)
+
+    async def status(self) -> "Status":
+        """Return how the member in use is.
+
+        Example::
+
+            status = await client.status()
+            assert status.leader == status.member_id
+        """
+        return await self.maintenance.status()
 
     async def members(self) -> list["Member"]:
-        """Return the members of the KV's cluster."""
-        from c101.core.etcd import members  # noqa: PLC0415
+        """Return the members of the KV's cluster.
 
-        request = rpc_pb2.MemberListRequest()
-        answer = await self._read(_CLUSTER + "MemberList", request, rpc_pb2.MemberListResponse)
-        return [members.member(member) for member in answer.members]
+        Example::
 
-    async def _read(
-        self, path: str, request: Message, answer: type[_M], *, revision: int = 0
-    ) -> _M:
-        return await self._endpoints.call(
-            path,
-            request,
-            answer,
-            timeout_seconds=self._timeout_seconds,
-            repeatable=True,
-            revision=revision,
-        )
-
-    async def _write(
-        self,
-        path: str,
-        request: Message,
-        answer: type[_M],
-        *,
-        timeout_seconds: float | None = None,
-        revision: int = 0,
-    ) -> _M:
-        return await self._endpoints.call(
-            path,
-            request,
-            answer,
-            timeout_seconds=timeout_seconds or self._timeout_seconds,
-            repeatable=False,
-            revision=revision,
-        )
-
-
-def _no_lease(lease_id: int) -> LeaseNotFoundError:
-    return LeaseNotFoundError(f"lease {lease_id:x} not found", status=Code.NOT_FOUND)
+            assert len(await client.members()) == 1
+        """
+        return await self.cluster.members()

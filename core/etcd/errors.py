@@ -6,7 +6,7 @@ The KV says why in a gRPC status and an exact text (reference: etcd ``api/v3rpc/
 
 from collections.abc import Mapping
 
-from c101.core.errors import C101Error, DeadlineExceededError, LinkError
+from c101.core.errors import AuthError, C101Error, DeadlineExceededError, LinkError
 from c101.core.rpc.status import Code, RpcError
 
 
@@ -65,9 +65,23 @@ class LeaseExistsError(KVError):
 
 
 class LockLostError(KVError):
-    """The lease under a lock ended: somebody else may hold the lock."""
+    """The lease under a lock, or under a candidate, ended: somebody else may hold it."""
 
     code = "lock_lost"
+
+
+class LockHeldError(KVError):
+    """Somebody else holds the lock, and the one who asked would not wait.
+
+    ``key`` is the holder's, ``revision`` the one since which it is held.
+    """
+
+    code = "lock_held"
+
+    def __init__(self, key: bytes, revision: int) -> None:
+        super().__init__(f"{key!r} holds the lock since revision {revision}")
+        self.key = key
+        self.revision = revision
 
 
 class InvalidRequestError(KVError):
@@ -89,6 +103,12 @@ class PermissionDeniedError(KVError):
     code = "permission_denied"
 
 
+class AuthenticationError(KVError, AuthError):
+    """The KV does not know the user, or the password is another."""
+
+    code = "auth"
+
+
 class UnavailableError(KVError, LinkError):
     """The KV was reached and cannot serve at the moment: no leader, stopping, overloaded."""
 
@@ -101,7 +121,11 @@ class WatchCancelledError(KVError):
     code = "watch_cancelled"
 
 
+_QUORUM = "more than half of the members must be up and reach each other"
+_USER = "the KV asks who you are: give a user and a password"
+
 _FUTURE_REVISION = "etcdserver: mvcc: required revision is a future revision"
+NO_LEADER_TEXT = "etcdserver: no leader"
 COMPACTED_TEXT = "etcdserver: mvcc: required revision has been compacted"
 
 _BY_TEXT: Mapping[tuple[Code, str], type[KVError]] = {
@@ -110,6 +134,18 @@ _BY_TEXT: Mapping[tuple[Code, str], type[KVError]] = {
     (Code.FAILED_PRECONDITION, "etcdserver: lease already exists"): LeaseExistsError,
     (Code.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded"): NoSpaceError,
     (Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests"): UnavailableError,
+    (Code.UNKNOWN, "raft proposal dropped"): UnavailableError,
+    (
+        Code.INVALID_ARGUMENT,
+        "etcdserver: authentication failed, invalid user ID or password",
+    ): AuthenticationError,
+}
+#: What a person can do about it.
+_HINTS: Mapping[tuple[Code, str], str] = {
+    (Code.UNAVAILABLE, NO_LEADER_TEXT): _QUORUM,
+    (Code.UNAVAILABLE, "etcdserver: request timed out"): _QUORUM,
+    (Code.INVALID_ARGUMENT, "etcdserver: user name is empty"): _USER,
+    (Code.UNAUTHENTICATED, "etcdserver: invalid auth token"): _USER,
 }
 _BY_STATUS: Mapping[Code, type[KVError]] = {
     Code.INVALID_ARGUMENT: InvalidRequestError,
@@ -130,7 +166,7 @@ def from_rpc(error: RpcError, *, revision: int = 0) -> C101Error:
     if key == (Code.OUT_OF_RANGE, COMPACTED_TEXT):
         return CompactedError(revision)
     kind = _BY_TEXT.get(key) or _BY_STATUS.get(error.status, KVError)
-    return kind(readable(error.message), status=error.status)
+    return kind(readable(error.message), status=error.status, hint=_HINTS.get(key))
 
 
 def readable(text: str) -> str:

@@ -26,7 +26,7 @@ from c101.core.etcd.backoff import Backoff
 from c101.core.etcd.errors import LeaseNotFoundError
 
 if TYPE_CHECKING:
-    from c101.core.etcd.client import Client
+    from c101.core.etcd.lease_verbs import LeaseVerbs
 
 #: Renewals in one ``ttl_seconds``: two may be lost before the lease is.
 RENEWALS = 3
@@ -62,9 +62,19 @@ class HeldLease:
     never unset, and the KV may hold the lease a little longer. With ``keep`` (an argument, and an
     attribute that may be set in the block) leaving does not revoke: what is under the lease stays
     until its time is over.
+
+    Example::
+
+        async with client.held_lease(10) as lease:
+            await client.put("/presence", "here", lease=lease.id)
+            assert lease.remaining_seconds > 9 and not lease.lost.is_set()
+            async with client.lock("/locks/a", lease=lease):
+                async with client.election("/elections/a").campaign("me", lease=lease):
+                    assert len((await client.get_lease_info(lease.id, keys=True)).keys) == 3
+            lease.keep = True
     """
 
-    def __init__(self, client: "Client", ttl_seconds: float, *, keep: bool = False) -> None:
+    def __init__(self, client: "LeaseVerbs", ttl_seconds: float, *, keep: bool = False) -> None:
         assert ttl_seconds > 0
         self.id = 0
         self.lost = asyncio.Event()

@@ -7,7 +7,12 @@ from c101.core.proto import rpc_pb2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The member that answered. ``leader`` is a member id, 0 while there is none."""
+    """The member that answered.
+
+    ``leader`` is a member id, 0 while there is none. ``db_size`` and ``db_size_in_use`` are bytes
+    on disk, and those of them that data needs: the difference is what defragmenting frees.
+    ``errors``: what the member says is wrong, its alarms among it.
+    """
 
     version: str
     revision: int
@@ -15,6 +20,12 @@ class Status:
     leader: int
     cluster_id: int
     member_id: int
+    db_size_in_use: int = 0
+    raft_term: int = 0
+    raft_index: int = 0
+    raft_applied_index: int = 0
+    is_learner: bool = False
+    errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +48,12 @@ def status(message: rpc_pb2.StatusResponse) -> Status:
         leader=message.leader,
         cluster_id=message.header.cluster_id,
         member_id=message.header.member_id,
+        db_size_in_use=message.dbSizeInUse,
+        raft_term=message.raftTerm,
+        raft_index=message.raftIndex,
+        raft_applied_index=message.raftAppliedIndex,
+        is_learner=message.isLearner,
+        errors=tuple(message.errors),
     )
 
 

@@ -40,6 +40,8 @@ class RangeOptions(TypedDict, total=False):
 
 def range_request(key: bytes, range_end: bytes, options: RangeOptions) -> rpc_pb2.RangeRequest:
     """Build the request for *key*, or for the keys from it up to *range_end*."""
+    if not options:
+        return rpc_pb2.RangeRequest(key=key, range_end=range_end)
     request = rpc_pb2.RangeRequest(
         key=key,
         range_end=range_end,

@@ -3,10 +3,13 @@
 ::
 
     await client.transaction(
-        compare=[mod_revision("/job").equals(7), value("/leader").equals("a")],
+        compare=[mod_revision("/job").equals(7), value("/leader") == "a"],
         success=[Put("/job", "done"), Delete("/queue/1")],
         failure=[Get("/job")],
     )
+
+A side of a comparison has ``equals``, ``differs``, ``greater`` and ``less``, and python-etcd3's
+``==``, ``!=``, ``>`` and ``<`` for the same.
 
 All comparisons are made before any operation, on the state before the transaction; a key may be
 put once in it (etcd: api_guarantees.md). A key that does not exist has version, revisions and
@@ -31,7 +34,7 @@ class Compare:
     message: Wire
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ValueSide:
     """The left side of a comparison of values, waiting for the right one."""
 
@@ -54,13 +57,28 @@ class ValueSide:
         """Hold when the value sorts before *other*, byte by byte."""
         return self._compare(Wire.LESS, other)
 
+    def __eq__(self, other: Bytes) -> Compare:  # type: ignore[override]
+        return self.equals(other)
+
+    def __ne__(self, other: Bytes) -> Compare:  # type: ignore[override]
+        return self.differs(other)
+
+    def __gt__(self, other: Bytes) -> Compare:
+        return self.greater(other)
+
+    def __lt__(self, other: Bytes) -> Compare:
+        return self.less(other)
+
+    # It is no value to be looked up by: what ``==`` gives is a comparison, and always true.
+    __hash__ = None  # type: ignore[assignment]
+
     def _compare(self, result: Wire.CompareResult, other: Bytes) -> Compare:
         message = Wire(result=result, target=Wire.VALUE, key=self.key, range_end=self.range_end)
         message.value = as_bytes(other)
         return Compare(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NumberSide:
     """The left side of a comparison of numbers, waiting for the right one."""
 
@@ -84,6 +102,21 @@ class NumberSide:
     def less(self, other: int) -> Compare:
         """Hold when the number is less than *other*."""
         return self._compare(Wire.LESS, other)
+
+    def __eq__(self, other: int) -> Compare:  # type: ignore[override]
+        return self.equals(other)
+
+    def __ne__(self, other: int) -> Compare:  # type: ignore[override]
+        return self.differs(other)
+
+    def __gt__(self, other: int) -> Compare:
+        return self.greater(other)
+
+    def __lt__(self, other: int) -> Compare:
+        return self.less(other)
+
+    # It is no value to be looked up by: what ``==`` gives is a comparison, and always true.
+    __hash__ = None  # type: ignore[assignment]
 
     def _compare(self, result: Wire.CompareResult, other: int) -> Compare:
         message = Wire(result=result, target=self.target, key=self.key, range_end=self.range_end)

@@ -14,11 +14,14 @@ What is where::
     gate           one write stages at a time, also one of many turns
     write          put, delete range, end of a lease
     txn_check      what is refused of a write before anything is looked at
+    txn_decide     compares, and the state they see
     txn            decide, check, do
-    range_read     ranges in small steps; reads: at which revision; stepper: in turns
-    watcher        one watch; watcher_group: who is interested; watch: history and live
+    range_read     ranges in small steps; reads: at which revision; stepper, pace: in turns
+    watcher        one watch; watcher_group: who is interested; watch: history and who is live
+    delivery       live events, in steps
     lessor         leases
     compactor      old revisions leave
+    auth           users, roles, permissions, tokens: a package of its own
     refusal        etcd's error codes and texts
 
 Three rules hold it together. A write is *staged* in memory, made durable with whatever else came in

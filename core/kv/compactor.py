@@ -22,6 +22,8 @@ KEYS_PER_STEP = 500
 ROWS_PER_COMMIT = 1_000
 #: Pause between two steps that delete, so that compaction takes a fraction of the disk only.
 PAUSE_SECONDS = 0.01
+#: How long a compaction that found no room waits before it goes on.
+RETRY_SECONDS = 1.0
 
 
 class Compactor:
@@ -33,8 +35,23 @@ class Compactor:
         self._wanted = asyncio.Event()
         self._finished_at = store.storage.finished_compaction
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        # Ids that are forgotten and still in the log, oldest of each key first.
+        self._dropped: list[int] = []
         if self._finished_at < store.compact_revision:
             self._wanted.set()
+
+    async def compact(self, revision: int) -> None:
+        """Compact at *revision*: it is durable, and what it drops begins to go.
+
+        Raises RpcError for a revision that is compacted already or not there yet.
+        """
+        self._store.admit()
+        try:
+            self.schedule(revision)
+        finally:
+            # A refusal, too: it may tell of a compaction that is only staged.
+            await self._store.durable()
+        self.begin()
 
     def schedule(self, revision: int) -> None:
         """Stage the compaction at *revision*; the caller answers with the batch.
@@ -70,18 +87,21 @@ class Compactor:
             try:
                 await self._compact(revision)
             except RpcError as exc:
-                # The rows stay; the next compaction, or the next start, drops them.
+                # What is left in the log goes with the next attempt, or the next start.
                 logger.warning(
                     "compaction interrupted", extra={"revision": revision, "reason": exc.message}
                 )
                 self._tell(revision, exc)
+                if self._store.writable:
+                    await self._clock.sleep(RETRY_SECONDS)
+                    self._wanted.set()
 
     async def _compact(self, revision: int) -> None:
         while self._store.pinned_below(revision):
             await self._clock.sleep(PAUSE_SECONDS)
         index = self._store.index
         after: bytes | None = None
-        dropped: list[int] = []
+        dropped = self._dropped
         total = 0
         while keys := index.keys_after(after, KEYS_PER_STEP):
             after = keys[-1]
@@ -94,12 +114,13 @@ class Compactor:
             await self._clock.sleep(0)
         total += len(dropped)
         await self._delete(dropped, finished=revision)
+        self._dropped = []
         self._finished_at = revision
         logger.info("compaction finished", extra={"revision": revision, "rows": total})
         self._tell(revision, None)
 
     async def _delete(self, dropped: list[int], *, finished: int | None = None) -> None:
-        self._store.admit()
+        self._store.admission.check_working()
         self._store.stage_cleaning(dropped, finished=finished)
         await self._store.durable()
 

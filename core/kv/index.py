@@ -7,9 +7,10 @@ exists is then the distance of two positions, and a read of an old revision merg
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
-from c101.core.kv import key_index
+from c101.core.kv import key_index, refusal
 from c101.core.kv.key_index import History
-from c101.core.kv.record import CHANGE, Change, State, state_of
+from c101.core.kv.record import CHANGE, Change, State, length_delimited, state_of
+from c101.core.kv.refusal import refuse
 from c101.core.kv.revision import FIRST_REVISION, TOMBSTONE
 from c101.core.kv.tree import Interval, KeyTree
 
@@ -32,10 +33,16 @@ class Index:
         self.deleted = KeyTree()
 
     def load(self, histories: dict[bytes, History], records: Iterable[tuple[int, bytes]]) -> None:
-        """Take what the log holds: *histories*, and the records of the keys that exist."""
+        """Take what the log holds: *histories*, and the records of the keys that exist.
+
+        Raises RpcError (DATA_LOSS) for a record that is not that of its key and revision.
+        """
         newest = {key_index.newest(history): key for key, history in histories.items()}
         for change, record in records:
-            self.states[newest[change]] = state_of(change, record)
+            key = newest[change]
+            if not record.startswith(length_delimited(b"\x0a", key)):
+                raise refuse(refusal.CORRUPT)
+            self.states[key] = state_of(change, record)
         self.histories = histories
         self.living = KeyTree(self.states)
         self.deleted = KeyTree(key for key in histories if key not in self.states)
@@ -79,7 +86,7 @@ class Index:
             state = self.states.get(key)
             if state is not None and state[CHANGE] < limit:
                 found.append(state)
-            elif (change := self._change_before(key, limit)) is not None:
+            elif (change := self.put_before(key, limit)) is not None:
                 found.append(change)
         changes = [one for one in found if isinstance(one, int)]
         if not changes:
@@ -91,7 +98,7 @@ class Index:
             if not isinstance(one, int) or one in records
         ]
 
-    def _change_before(self, key: bytes, limit: int) -> int | None:
+    def put_before(self, key: bytes, limit: int) -> int | None:
         """Return the last put of *key* before *limit*, unless a deletion came after it."""
         history = self.histories.get(key)
         change = None if history is None else key_index.newest_before(history, limit)
@@ -99,7 +106,7 @@ class Index:
 
     def existed_before(self, key: bytes, limit: int) -> bool:
         """Say whether *key* existed just before the change id *limit*."""
-        return self._change_before(key, limit) is not None
+        return self.put_before(key, limit) is not None
 
     def keys_ever(self, span: Interval, limit: int) -> tuple[list[bytes], Interval | None]:
         """Return about *limit* keys of *span* that have history, in order, and what is left of it.

@@ -1,13 +1,15 @@
 """Leases: what is granted, when it ends, which keys hang on it.
 
 Grants and revocations are staged and merged with the batch they belong to; attachments follow
-the committed states. Expiry is measured on the monotonic clock and not persisted: after a restart
-every lease has its full TTL again, as in etcd.
+the committed states. Expiry is measured on a clock of the lessor's own and not persisted: after a
+restart every lease has its full TTL again, as in etcd. That clock is the monotonic one, less what
+the process stood still.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heappop, heappush, merge
+from itertools import islice
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
@@ -17,13 +19,16 @@ from c101.core.kv.refusal import refuse
 #: Shorter TTLs are raised to this, as etcd does with its default election timeout.
 TTL_SECONDS_MIN = 2
 TTL_SECONDS_MAX = 9_000_000_000
-#: Leases ended in one pass; the rest wait for the next, so that other work gets its turn.
+#: Expiries looked at in one pass, whatever is found; the rest wait for the next, so that other work
+#: gets its turn.
 EXPIRIES_PER_PASS_MAX = 500
+#: Leases put in order before others get a turn.
+LEASES_PER_STEP = 500
 
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """One granted lease; ``expiry`` is on the monotonic clock, in seconds.
+    """One granted lease; ``expiry`` is on the lessor's clock, in seconds.
 
     What is staged is one of these too: with a TTL a grant, with a TTL of 0 a revocation.
     """
@@ -38,6 +43,7 @@ class Lessor:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._stood_still_seconds = 0.0
         self._leases: dict[int, Lease] = {}
         self._staged: dict[int, Lease] = {}
         self._attached: dict[int, set[bytes]] = {}
@@ -47,7 +53,7 @@ class Lessor:
     def load(self, leases: list[tuple[int, int]], states: Mapping[bytes, State]) -> None:
         """Take over what was persisted; every lease starts over with its full TTL."""
         for lease_id, ttl in leases:
-            self._add(Lease(lease_id, ttl, self._clock.monotonic() + ttl))
+            self._add(Lease(lease_id, ttl, self._now() + ttl))
         for key, state in states.items():
             if state[LEASE]:
                 self._attached.setdefault(state[LEASE], set()).add(key)
@@ -75,7 +81,7 @@ class Lessor:
 
     def stage(self, lease_id: int, ttl_seconds: int) -> Lease:
         """Note a grant, or with a TTL of 0 a revocation, that is not durable yet."""
-        lease = Lease(lease_id, ttl_seconds, self._clock.monotonic() + ttl_seconds)
+        lease = Lease(lease_id, ttl_seconds, self._now() + ttl_seconds)
         self._staged[lease_id] = lease
         return lease
 
@@ -126,29 +132,47 @@ class Lessor:
 
     def remaining_seconds(self, lease: Lease) -> float:
         """Return how long *lease* still lasts; negative once it is over."""
-        return lease.expiry - self._clock.monotonic()
+        return lease.expiry - self._now()
 
-    def by_expiry(self) -> list[int]:
-        """Return the ids of all leases, the next to end first."""
-        return [lease.id for lease in sorted(self._leases.values(), key=lambda one: one.expiry)]
+    def by_expiry(self) -> Generator[None, None, list[int]]:
+        """Return the ids of all leases there are at the first step, the next to end first."""
+        leases = list(self._leases.values())
+        runs: list[list[tuple[float, int]]] = []
+        for first in range(0, len(leases), LEASES_PER_STEP):
+            if first:
+                yield
+            some = leases[first : first + LEASES_PER_STEP]
+            runs.append(sorted((lease.expiry, lease.id) for lease in some))
+        merged = merge(*runs)
+        ordered: list[int] = []
+        while some_ids := [lease_id for _, lease_id in islice(merged, LEASES_PER_STEP)]:
+            ordered += some_ids
+            if len(ordered) < len(leases):
+                yield
+        return ordered
 
     # ---- time ----
 
+    def _now(self) -> float:
+        return self._clock.monotonic() - self._stood_still_seconds
+
     def renew(self, lease: Lease) -> None:
         """Let *lease* last its full TTL from here."""
-        lease.expiry = self._clock.monotonic() + lease.ttl_seconds
+        lease.expiry = self._now() + lease.ttl_seconds
 
     def postpone(self, seconds: float) -> None:
         """Let every lease last *seconds* longer: this process stood still and heard no renewals."""
-        for lease in self._leases.values():
-            lease.expiry += seconds
+        self._stood_still_seconds += seconds
 
     def due(self) -> list[int]:
-        """Return the leases that are over, at most EXPIRIES_PER_PASS_MAX; each is returned once."""
-        now = self._clock.monotonic()
+        """Return some of the leases that are over, at most EXPIRIES_PER_PASS_MAX, each once.
+
+        There may be more, also after an empty list, if ``next_expiry_seconds`` returns 0.
+        """
+        now = self._now()
         over: list[int] = []
-        while self._expiries and self._expiries[0][0] <= now:
-            if len(over) >= EXPIRIES_PER_PASS_MAX:
+        for _ in range(EXPIRIES_PER_PASS_MAX):
+            if not self._expiries or self._expiries[0][0] > now:
                 break
             _, lease_id = heappop(self._expiries)
             lease = self._leases.get(lease_id)
@@ -170,4 +194,4 @@ class Lessor:
         """Return in how many seconds ``due`` may have something; ``None`` for never."""
         if not self._expiries:
             return None
-        return max(0.0, self._expiries[0][0] - self._clock.monotonic())
+        return max(0.0, self._expiries[0][0] - self._now())

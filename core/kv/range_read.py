@@ -93,6 +93,19 @@ class RangeReader:
         self._index = index
         self._clock = clock
 
+    def deadline(self) -> float:
+        """Return when a step that begins here has taken its time."""
+        return self._clock.monotonic() + STEP_SECONDS
+
+    def is_over(self, deadline: float) -> bool:
+        """Say whether *deadline* has passed."""
+        return self._clock.monotonic() > deadline
+
+    def share_of_a_step(self, deadline: float, whole: int) -> int:
+        """Return how much of a step's time is gone, *whole* being all of it."""
+        left = deadline - self._clock.monotonic()
+        return int(whole * (1 - left / STEP_SECONDS))
+
     def read(self, request: rpc_pb2.RangeRequest, span: Interval, snapshot: Snapshot) -> Steps:
         """Return the steps that make the body of the answer to *request*."""
         if request.count_only:
@@ -110,13 +123,13 @@ class RangeReader:
             return [_tail(self._index.living.count(span), more=False)]
         count = 0
         rest: Interval | None = span
-        deadline = self._clock.monotonic() + STEP_SECONDS
+        deadline = self.deadline()
         while rest is not None:
             keys, rest = self._index.keys_ever(rest, KEYS_PER_CHUNK)
             count += sum(self._index.existed_before(key, snapshot.limit) for key in keys)
-            if rest is not None and self._clock.monotonic() > deadline:
+            if rest is not None and self.is_over(deadline):
                 yield
-                deadline = self._clock.monotonic() + STEP_SECONDS
+                deadline = self.deadline()
         return [_tail(count, more=False)]
 
     # ---- keys and values ----
@@ -124,7 +137,7 @@ class RangeReader:
     def _read(self, request: rpc_pb2.RangeRequest, span: Interval, snapshot: Snapshot) -> Steps:
         known = self._index.living.count(span) if self._is_current(snapshot) else None
         fetched = _Fetched(request)
-        for states in self._states(span, snapshot, fetched.size_max):
+        for states in self.states(span, snapshot, fetched.size_max):
             if states is None:
                 yield
                 continue
@@ -144,7 +157,7 @@ class RangeReader:
         if fetched.seen > chunk:
             # Fetching them has taken what one step may.
             yield
-        deadline = self._clock.monotonic() + STEP_SECONDS
+        deadline = self.deadline()
         while some := list(islice(chosen, chunk)):
             if keys_only:
                 pieces.extend([without_value(state) for state in some])
@@ -152,16 +165,19 @@ class RangeReader:
                 pieces.extend([state[FIELD] for state in some])
             if len(some) < chunk:
                 return
-            if self._clock.monotonic() > deadline:
+            if self.is_over(deadline):
                 yield
-                deadline = self._clock.monotonic() + STEP_SECONDS
+                deadline = self.deadline()
 
-    def _states(
-        self, span: Interval, snapshot: Snapshot, fetch_max: int
+    def states(
+        self, span: Interval, snapshot: Snapshot, fetch_max: int = 0
     ) -> Iterator[list[State] | None]:
-        """Yield the states of *span* in key order, ``None`` where others get a turn."""
+        """Yield the states of *span* in key order, ``None`` where others get a turn.
+
+        They come some hundred at a time, or *fetch_max*, unless that is 0, if it is less.
+        """
         rest: Interval | None = span
-        deadline = self._clock.monotonic() + STEP_SECONDS
+        deadline = self.deadline()
         chunk = min(fetch_max, KEYS_PER_CHUNK) if fetch_max else KEYS_PER_CHUNK
         while rest is not None:
             if self._is_current(snapshot):
@@ -169,9 +185,9 @@ class RangeReader:
             else:
                 states, rest = self._past(rest, snapshot)
             yield states
-            if rest is not None and self._clock.monotonic() > deadline:
+            if rest is not None and self.is_over(deadline):
                 yield None
-                deadline = self._clock.monotonic() + STEP_SECONDS
+                deadline = self.deadline()
 
     def _current(self, span: Interval, chunk: int) -> tuple[list[State], Interval | None]:
         keys = self._index.living.within(span, chunk)

@@ -1,7 +1,8 @@
 """Reads of the committed store: at which revision, and that it stays until they are done."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import TypeVar
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
@@ -10,6 +11,9 @@ from c101.core.kv.refusal import refuse
 from c101.core.kv.stepper import Finished, Stepper, Steps
 from c101.core.kv.store import Store
 from c101.core.proto import rpc_pb2
+from c101.core.rpc.status import RpcError
+
+_T = TypeVar("_T")
 
 
 class Reads:
@@ -38,8 +42,16 @@ class Reads:
         steps = self.reader.read(request, span, snapshot)
         self.run(self.keeping(steps, revision), finished, cancelled)
 
-    def run(self, steps: Steps, finished: Finished, cancelled: Callable[[], bool]) -> None:
-        """Run *steps* in turns with everything else."""
+    def run(
+        self,
+        steps: Generator[None, None, _T],
+        finished: Callable[[_T | RpcError], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """Run *steps* in turns with everything else; *finished* gets what they return or raise.
+
+        Raises RpcError when too many are running.
+        """
         self._stepper.run(steps, finished, cancelled)
 
     def keeping(self, steps: Steps, revision: int) -> Steps:

@@ -9,6 +9,10 @@ from it without encoding anything.
 from collections.abc import Callable
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
+from c101.core.kv import refusal
+from c101.core.kv.refusal import refuse
 from c101.core.kv.revision import SHIFT
 from c101.core.proto import kv_pb2, rpc_pb2
 
@@ -73,8 +77,16 @@ def make_state(
 
 
 def state_of(change: int, record: bytes) -> State:
-    """Return the state that a stored record describes."""
-    kv = KeyValue.FromString(record)
+    """Return the state that a stored record describes.
+
+    Raises RpcError (DATA_LOSS) for a record that is none, or another's.
+    """
+    try:
+        kv = KeyValue.FromString(record)
+    except DecodeError as exc:
+        raise refuse(refusal.CORRUPT) from exc
+    if kv.mod_revision != change >> SHIFT:
+        raise refuse(refusal.CORRUPT)
     field = length_delimited(_TAG_2, record)
     return (field, change, kv.create_revision, kv.version, kv.lease)
 

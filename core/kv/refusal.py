@@ -25,7 +25,42 @@ TOO_MANY_REQUESTS = (Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests")
 LEASE_NOT_FOUND = (Code.NOT_FOUND, "etcdserver: requested lease not found")
 LEASE_EXISTS = (Code.FAILED_PRECONDITION, "etcdserver: lease already exists")
 LEASE_TTL_TOO_LARGE = (Code.OUT_OF_RANGE, "etcdserver: too large lease TTL")
+CORRUPT = (Code.DATA_LOSS, "etcdserver: corrupt cluster")
+BAD_TRANSFEREE = (Code.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
+ROOT_USER_NOT_EXIST = (Code.FAILED_PRECONDITION, "etcdserver: root user does not exist")
+ROOT_ROLE_NOT_EXIST = (
+    Code.FAILED_PRECONDITION,
+    "etcdserver: root user does not have root role",
+)
+USER_EXISTS = (Code.FAILED_PRECONDITION, "etcdserver: user name already exists")
+USER_EMPTY = (Code.INVALID_ARGUMENT, "etcdserver: user name is empty")
+USER_NOT_FOUND = (Code.FAILED_PRECONDITION, "etcdserver: user name not found")
+ROLE_EXISTS = (Code.FAILED_PRECONDITION, "etcdserver: role name already exists")
+ROLE_NOT_FOUND = (Code.FAILED_PRECONDITION, "etcdserver: role name not found")
+ROLE_EMPTY = (Code.INVALID_ARGUMENT, "etcdserver: role name is empty")
+AUTH_FAILED = (
+    Code.INVALID_ARGUMENT,
+    "etcdserver: authentication failed, invalid user ID or password",
+)
+#: etcd has no name for this one in its API: its inner text gets out as it is.
+NO_PASSWORD_USER = (
+    Code.UNKNOWN,
+    "auth: authentication failed, password was given for no password user",
+)
+PERMISSION_NOT_GIVEN = (Code.INVALID_ARGUMENT, "etcdserver: permission not given")
+PERMISSION_DENIED = (Code.PERMISSION_DENIED, "etcdserver: permission denied")
+ROLE_NOT_GRANTED = (Code.FAILED_PRECONDITION, "etcdserver: role is not granted to the user")
+PERMISSION_NOT_GRANTED = (
+    Code.FAILED_PRECONDITION,
+    "etcdserver: permission is not granted to the role",
+)
+AUTH_NOT_ENABLED = (Code.FAILED_PRECONDITION, "etcdserver: authentication is not enabled")
+INVALID_AUTH_TOKEN = (Code.UNAUTHENTICATED, "etcdserver: invalid auth token")
+INVALID_AUTH_MANAGEMENT = (Code.INVALID_ARGUMENT, "etcdserver: invalid auth management")
+AUTH_OLD_REVISION = (Code.INVALID_ARGUMENT, "etcdserver: revision of auth store is old")
 STOPPED = (Code.UNAVAILABLE, "etcdserver: server stopped")
+#: What is read is damaged.
+CORRUPT = (Code.DATA_LOSS, "etcdserver: corrupt cluster")
 #: Ours (etcd panics when its disk fails): whether the write survived is unknown.
 STORAGE_FAILED = (Code.UNAVAILABLE, "etcdserver: storage failed, the store is read-only")
 #: The texts that a watch carries in cancel_reason.

@@ -1,8 +1,9 @@
-"""Long reads between other work: each takes a few milliseconds, then everybody else has a turn."""
+"""Long work between other work: each step a few milliseconds, then everybody else has a turn."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 from c101.core.kv import refusal
 from c101.core.kv.refusal import refuse
@@ -13,22 +14,33 @@ Steps = Generator[None, None, list[bytes]]
 #: Called with the result, or with the error that ended it.
 Finished = Callable[[list[bytes] | RpcError], None]
 
+_T = TypeVar("_T")
+
 #: Long reads going on at once; one more is refused.
 RUNNING_MAX = 1_000
+#: Entries of long lists that are freed before others get a turn.
+FREED_PER_STEP = 4_000
 
 
 class Stepper:
-    """Runs generators that yield where they can be interrupted, and return pieces."""
+    """Runs generators that yield where they can be interrupted."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._running: deque[tuple[Steps, Finished, Callable[[], bool]]] = deque()
+        self._running: deque[
+            tuple[Generator[None, None, Any], Callable[[Any], None], Callable[[], bool]]
+        ] = deque()
         self._scheduled = False
 
-    def run(self, steps: Steps, finished: Finished, cancelled: Callable[[], bool]) -> None:
+    def run(
+        self,
+        steps: Generator[None, None, _T],
+        finished: Callable[[_T | RpcError], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
         """Take the first step at once, the others in turns; stop early when *cancelled* says so.
 
-        Raises RpcError when too many are running.
+        *finished* gets what they return or raise. Raises RpcError when too many are running.
         """
         if self._step(steps, finished):
             return
@@ -55,7 +67,7 @@ class Stepper:
             self._schedule()
 
     @staticmethod
-    def _step(steps: Steps, finished: Finished) -> bool:
+    def _step(steps: Generator[None, None, _T], finished: Callable[[_T | RpcError], None]) -> bool:
         try:
             next(steps)
         except StopIteration as stop:
@@ -70,3 +82,18 @@ class Stepper:
         """Give up what is running."""
         while self._running:
             self._running.popleft()[0].close()
+
+
+def in_turns(loop: asyncio.AbstractEventLoop, steps: Iterator[None]) -> None:
+    """Take the first of *steps*, which raise nothing, at once and one more in each turn."""
+    for _ in steps:
+        loop.call_soon(in_turns, loop, steps)
+        return
+
+
+def free_in_steps(*lists: list[Any]) -> Iterator[None]:
+    """Empty *lists* that are long: to free all of a large commit at once would take long, too."""
+    for done in lists:
+        while len(done) > FREED_PER_STEP:
+            del done[-FREED_PER_STEP:]
+            yield

@@ -13,14 +13,18 @@ import os
 import secrets
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from c101.core.errors import C101Error, ConfigError
+from c101.core.kv import refusal
+from c101.core.kv.identity import DamageError, Identity, log_salt
 from c101.core.kv.key_index import History
-from c101.core.kv.revision import FIRST_REVISION, NEVER_COMPACTED, TOMBSTONE, revision_of
+from c101.core.kv.refusal import refuse
+from c101.core.kv.revision import FIRST_REVISION, NEVER_COMPACTED, SHIFT, TOMBSTONE, revision_of
+from c101.core.rpc.status import RpcError
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,10 @@ CHECKPOINT_PAGES = 4000
 #: the file, which makes its sync about twice as fast. What is there is not taken for frames: those
 #: carry salts and checksums.
 LOG_BYTES_RESERVED = 20 << 20
+#: The same for the index of the log, which is in memory shared through a file: enough for a log of
+#: 130 MB. Where it cannot grow a commit fails after it was written, and nobody knows what became of
+#: it; a log that cannot grow just fails.
+INDEX_BYTES_RESERVED = 256 << 10
 CACHE_KIB = 8000
 READ_CACHE_KIB = 2000
 #: Point reads are gathered into statements of at most this many ids.
@@ -47,6 +55,12 @@ create table if not exists bucket(
 ) without rowid;
 create table if not exists meta(name text primary key, value integer not null) without rowid;
 """
+
+#: What reading a damaged database raises; the last three for columns of another type, or none.
+_DAMAGE = (sqlite3.Error, OSError, DamageError, RpcError, LookupError, TypeError, AttributeError)
+
+#: Two changes further apart may have something between them.
+_NEXT_REVISION = 1 << SHIFT
 
 #: id, key, record (None for a deletion)
 LogRow = tuple[int, bytes, bytes | None]
@@ -68,10 +82,14 @@ class Storage:
         self, directory: Path, *, random_id: Callable[[], int] = lambda: secrets.randbits(62) | 1
     ) -> None:
         self.path = directory / DATABASE_NAME
+        self._log = directory / (DATABASE_NAME + "-wal")
         self._lock = _lock_directory(directory)
         with ExitStack() as undo:
             undo.callback(self._lock.close)
-            try:
+            noted = Identity.read(self._lock.fileno())
+            with self.damage_named():
+                if noted is not None:
+                    noted.check(self.path, self._log)
                 self.writer = undo.enter_context(
                     closing(self._connect(f"pragma cache_size=-{CACHE_KIB}"))
                 )
@@ -83,15 +101,27 @@ class Storage:
                 self.meta: dict[str, int] = dict(
                     self._reader.execute("select name, value from meta").fetchall()
                 )
-            except sqlite3.Error as exc:
-                raise StorageError(
-                    f"{self.path}: {exc}",
-                    hint="restore it from a snapshot, or start with another DIR",
-                ) from exc
+                self.cluster_id = self.meta["cluster_id"]
+                self.member_id = self.meta["member_id"]
+                if noted is not None and noted.cluster_id != self.cluster_id:
+                    raise DamageError("the database of another cluster lies here")
+                # The names of database and log: at every start, the one before may have been cut
+                # off.
+                _sync_directory(directory)
+                self._reserve_log()
+                self._index = undo.enter_context(closing(self._reserve_index()))
+                self._note_log()
             undo.pop_all()
-        self._reserve_log()
-        self.cluster_id = self.meta["cluster_id"]
-        self.member_id = self.meta["member_id"]
+
+    @contextmanager
+    def damage_named(self) -> Iterator[None]:
+        """Raise StorageError, with the path, for what turns out to be damaged within."""
+        try:
+            yield
+        except _DAMAGE as exc:
+            raise StorageError(
+                f"{self.path}: {exc}", hint="restore it from a snapshot, or start with another DIR"
+            ) from exc
 
     def _connect(self, *pragmas: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -117,20 +147,48 @@ class Storage:
         execute("insert or ignore into meta values('member_id', ?)", (random_id(),))
         execute(f"pragma user_version={FORMAT}")
         execute("commit")
-        _sync_directory(self.path.parent)
 
     def _reserve_log(self) -> None:
-        log = Path(f"{self.path}-wal")
         try:
-            with log.open("r+b") as file:
+            with self._log.open("r+b") as file:
                 size = file.seek(0, os.SEEK_END)
-                if size < LOG_BYTES_RESERVED:
-                    file.write(bytes(LOG_BYTES_RESERVED - size))
-                    file.flush()
-                    os.fsync(file.fileno())
+                try:
+                    if size < LOG_BYTES_RESERVED:
+                        file.write(bytes(LOG_BYTES_RESERVED - size))
+                        file.flush()
+                        os.fsync(file.fileno())
+                except OSError:
+                    # What little room there is is better left to all.
+                    os.ftruncate(file.fileno(), size)
+                    raise
         except OSError as exc:
             # It only costs speed; a disk that is full will say so at the next write.
             logger.warning("no room reserved for the log", extra={"reason": exc.strerror})
+
+    def _reserve_index(self) -> BinaryIO:
+        """Return the open file: to close it would drop the locks that SQLite has on it."""
+        file = Path(f"{self.path}-shm").open("r+b", buffering=0)  # noqa: SIM115 see close
+        try:
+            size = file.seek(0, os.SEEK_END)
+            if size < INDEX_BYTES_RESERVED:
+                os.posix_fallocate(file.fileno(), size, INDEX_BYTES_RESERVED - size)
+        except OSError as exc:
+            logger.warning("no room reserved for the log", extra={"reason": exc.strerror})
+        return file
+
+    def _note_log(self) -> None:
+        """Note which log is in use: one commit makes sure that there is one to be known by."""
+        try:
+            self.writer.execute(f"pragma user_version={FORMAT}")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            # Reads can be served; what was noted before holds on.
+            logger.warning("the disk is full", extra={"reason": str(exc)})
+        else:
+            Identity(cluster_id=self.cluster_id, log_salt=log_salt(self._log)).write(
+                self._lock.fileno()
+            )
 
     def vacuum(self) -> None:
         """Give free pages back to the disk; on the writer's thread only."""
@@ -148,6 +206,8 @@ class Storage:
         histories: dict[bytes, History] = {}
         last = 0
         for change, key in self._reader.execute("select id, key from log order by id"):
+            if not 0 < change - last <= _NEXT_REVISION:
+                self._check_gap(last, change)
             history = histories.get(key)
             if history is None:
                 histories[key] = change
@@ -161,7 +221,13 @@ class Storage:
         )
         return histories, revision
 
-    def load_records(self, changes: list[int]) -> Iterator[tuple[int, bytes]]:
+    def _check_gap(self, last: int, change: int) -> None:
+        """Raise DamageError if changes between two neighbours of the log are missing."""
+        compacted = max(self.scheduled_compaction, self.finished_compaction)
+        if change <= last or revision_of(change) > max(revision_of(last), compacted, 1) + 1:
+            raise DamageError(f"changes are missing between {last} and {change}")
+
+    def load_records(self, changes: list[int]) -> Generator[tuple[int, bytes], None, None]:
         """Yield id and record for each of *changes*, none of which is a tombstone."""
         execute = self._reader.execute
         count = execute("select count(*) from log").fetchone()[0]
@@ -184,11 +250,13 @@ class Storage:
         return self._reader.execute("select id, ttl from lease").fetchall()
 
     def load_bucket(self, name: str) -> dict[bytes, bytes]:
-        """Return what the bucket *name* holds, in the order of its keys."""
-        rows = self._reader.execute(
-            "select key, value from bucket where name = ? order by key", (name,)
-        )
-        return dict(rows.fetchall())
+        """Return what the bucket *name* holds, in the order of its keys.
+
+        Raises StorageError if it is damaged.
+        """
+        statement = "select key, value from bucket where name = ? order by key"
+        with self.damage_named():
+            return dict(self._reader.execute(statement, (name,)).fetchall())
 
     @property
     def scheduled_compaction(self) -> int:
@@ -200,31 +268,43 @@ class Storage:
         """The revision of the last compaction whose deletions are all done."""
         return self.meta.get("finished_compaction", NEVER_COMPACTED)
 
-    # ---- reads while running ----
+    # ---- reads while running: RpcError for what turns out to be damaged, or cannot be read ----
 
     def fetch_records(self, changes: list[int]) -> dict[int, bytes]:
         """Return the records of *changes*, at most IDS_PER_STATEMENT puts that are in the log."""
-        return dict(
-            self._reader.execute(
-                f"select id, record from log where id in ({marks(len(changes))})",  # noqa: S608
-                changes,
-            ).fetchall()
-        )
+        some = marks(len(changes))
+        return dict(self._read(f"select id, record from log where id in ({some})", changes))  # noqa: S608
 
     def fetch_rows(self, changes: list[int]) -> list[LogRow]:
         """Return the rows of *changes* (at most IDS_PER_STATEMENT) that are there, oldest first."""
-        return self._reader.execute(
-            f"select id, key, record from log where id in ({marks(len(changes))})"  # noqa: S608
-            " order by id",
-            changes,
-        ).fetchall()
+        some = marks(len(changes))
+        statement = f"select id, key, record from log where id in ({some}) order by id"  # noqa: S608
+        return self._read(statement, changes)
 
     def scan(self, start: int, limit: int, rows_max: int) -> list[LogRow]:
         """Return up to *rows_max* rows from id *start* up to, not including, *limit*."""
-        return self._reader.execute(
-            "select id, key, record from log where id >= ? and id < ? order by id limit ?",
-            (start, limit, rows_max),
-        ).fetchall()
+        statement = "select id, key, record from log where id >= ? and id < ? order by id limit ?"
+        return self._read(statement, (start, limit, rows_max))
+
+    def _read(self, statement: str, parameters: Sequence[int]) -> list[Any]:
+        try:
+            return self._reader.execute(statement, parameters).fetchall()
+        except sqlite3.Error as exc:
+            logger.error("the log cannot be read", extra={"reason": str(exc)})  # noqa: TRY400
+            raise refuse(refusal.CORRUPT) from exc
+
+    def scan_bytes(self, start: int, limit: int, rows_max: int, bytes_max: int) -> list[LogRow]:
+        """Return rows as ``scan`` does; the one that brings them to *bytes_max* is the last."""
+        rows: list[LogRow] = []
+        size = 0
+        statement = "select id, key, record from log where id >= ? and id < ? order by id limit ?"
+        with closing(self._reader.execute(statement, (start, limit, rows_max))) as found:
+            for row in found:
+                rows.append(row)
+                size += len(row[1]) + len(row[2] or b"")
+                if size >= bytes_max:
+                    break
+        return rows
 
     def size_bytes(self) -> tuple[int, int]:
         """Return the size of the database, and how much of it is in use."""
@@ -234,8 +314,14 @@ class Storage:
 
     def close(self) -> None:
         """Close both connections and let go of the directory; the writer thread has ended."""
+        if self._lock.closed:
+            return
+        # Before SQLite removes the log: cut off in between, a log that is not missed does no harm.
+        with suppress(OSError):
+            Identity(cluster_id=self.cluster_id, log_salt=None).write(self._lock.fileno())
         self._reader.close()
         self.writer.close()
+        self._index.close()
         self._lock.close()
 
 
@@ -246,8 +332,8 @@ def marks(count: int) -> str:
 
 def _lock_directory(directory: Path) -> TextIO:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (directory / LOCK_NAME).open("a+")
+        _make_directory(directory, mode=0o700)
+        lock = os.fdopen(os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600), "r+")
     except OSError as exc:
         raise StorageError(f"{directory}: {exc.strerror}") from exc
     try:
@@ -258,6 +344,17 @@ def _lock_directory(directory: Path) -> TextIO:
             f"{directory} is in use by another process", hint="give each KV a --data-dir of its own"
         ) from exc
     return lock
+
+
+def _make_directory(directory: Path, mode: int = 0o777) -> None:
+    """Make *directory* and what it lies in, and sync their names."""
+    if not directory.is_dir():
+        _make_directory(directory.parent)
+        directory.mkdir(mode=mode, exist_ok=True)
+    # Also of one that is there: whoever made it may have been cut off. Where its name may not be
+    # looked at it was made by others, for good.
+    with suppress(PermissionError):
+        _sync_directory(directory.parent)
 
 
 def _sync_directory(directory: Path) -> None:

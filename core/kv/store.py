@@ -13,62 +13,69 @@ nobody knows what reached the disk.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import closing
 
 from c101.core.clock import Clock
-from c101.core.kv import refusal
+from c101.core.kv import alarms, refusal
+from c101.core.kv.admission import Admission
+from c101.core.kv.answers import Answer, Durable, Refused
 from c101.core.kv.gate import WriteGate
+from c101.core.kv.identity import DamageError
 from c101.core.kv.index import Index
-from c101.core.kv.lessor import Lessor
+from c101.core.kv.lessor import Lease, Lessor
 from c101.core.kv.record import Change, State, make_state
 from c101.core.kv.refusal import Refusal, refuse
 from c101.core.kv.revision import SHIFT, TOMBSTONE
-from c101.core.kv.storage import Storage
+from c101.core.kv.stepper import free_in_steps
+from c101.core.kv.storage import Storage, StorageError
 from c101.core.kv.tree import Interval, contains
 from c101.core.kv.watch import WatchHub
-from c101.core.kv.writer import Answer, Batch, Writer
+from c101.core.kv.writer import Batch, Writer
+from c101.core.proto import rpc_pb2
 from c101.core.rpc.status import Code, RpcError
 
 logger = logging.getLogger(__name__)
 
 #: Writes waiting for their commit; the next one is refused as etcd does when it is this far behind.
 PENDING_ANSWERS_MAX = 50_000
-#: Changes merged, and answers sent, before other work gets a turn.
+#: Changes, or leases, merged, and answers sent, before other work gets a turn.
 CHANGES_PER_STEP = 400
 ANSWERS_PER_STEP = 400
-#: Entries of a commit's lists that are freed before other work gets a turn.
-FREED_PER_STEP = 4_000
 
-
-class Durable:
-    """An answer for our own tasks: ``future`` is done once the batch is, or has its error."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.future: asyncio.Future[None] = loop.create_future()
-
-    def reply(self, _message: bytes, /) -> None:
-        """Note that the batch is durable."""
-        if not self.future.done():
-            self.future.set_result(None)
-
-    def fail(self, status: Code, message: str, /) -> None:
-        """Note that the batch failed."""
-        if not self.future.done():
-            self.future.set_exception(RpcError(status, message))
+_NO_WRITES = (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
 
 
 class Store:
-    """Everything of one data directory, on the loop that is running."""
+    """Everything of one data directory, on the loop that is running.
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    A database that would become larger than *quota_bytes* raises NOSPACE, and a request that writes
+    has at most *write_bytes_max*; ``None`` is no such limit.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        *,
+        quota_bytes: int | None = None,
+        write_bytes_max: int | None = None,
+    ) -> None:
         self.storage = storage
         self.clock = clock
         self._loop = asyncio.get_running_loop()
         self.index = Index(storage.fetch_records)
         self.lessor = Lessor(clock)
-        self._load()
-        self.watches = WatchHub(self.index, storage, self.compact_revision)
+        try:
+            with storage.damage_named():
+                self._load()
+                self.admission = Admission(storage, quota_bytes, write_bytes_max)
+        except StorageError:
+            storage.close()
+            raise
+        self.watches = WatchHub(self.index, storage, self.compact_revision, self._loop)
         self.staged: dict[bytes, State | None] = {}
+        # A deletion leaves no state to know it by: which change it was that is staged of a key.
+        self._staged_deletions: dict[bytes, int] = {}
         self._batch = Batch()
         self.gate = WriteGate(self._loop, self._submit_soon)
         self._writing: Batch | None = None
@@ -76,7 +83,6 @@ class Store:
         self._next_to_merge: Batch | None = None
         self._after_merge: list[Callable[[], None]] = []
         self._scheduled = False
-        self._refusal: Refusal | None = None
         self._idle: asyncio.Future[None] | None = None
         self._pins: dict[int, int] = {}
         self._writer = Writer(storage, self._loop, self._done)
@@ -86,7 +92,10 @@ class Store:
         histories, revision = storage.load_histories()
         newest = [h if isinstance(h, int) else h[-1] for h in histories.values()]
         living = [change for change in newest if not change & TOMBSTONE]
-        self.index.load(histories, storage.load_records(living))
+        with closing(storage.load_records(living)) as records:
+            self.index.load(histories, records)
+        if len(self.index.states) != len(living):
+            raise DamageError("records are missing")
         self.index.revision = self.staged_revision = revision
         self.compact_revision = self.staged_compaction = max(
             storage.scheduled_compaction, storage.finished_compaction
@@ -101,16 +110,26 @@ class Store:
     @property
     def writable(self) -> bool:
         """Whether writes are taken."""
-        return self._refusal is None
+        return self.admission.refusal is None
 
     # ---- what writes see ----
 
     def admit(self) -> None:
         """Raise RpcError when writes are not taken: call it before staging anything."""
-        if self._refusal is not None:
-            raise refuse(self._refusal)
+        if self.admission.refusal is not None:
+            raise refuse(self.admission.refusal)
         if len(self._batch.answers) >= PENDING_ANSWERS_MAX:
             raise refuse(refusal.TOO_MANY_REQUESTS)
+
+    def refuse_growth(self, answer: Answer) -> None:
+        """Refuse a request that is larger than ``admission.put_bytes_max``.
+
+        The first that finds no room raises NOSPACE, and hears of it when that is durable.
+        """
+        alarm = self.admission.no_room()
+        if alarm is not None:
+            self.stage_alarm(alarm, raised=True)
+        self.answer(Refused(answer, refuse(refusal.NO_SPACE)), b"")
 
     def current(self, key: bytes) -> State | None:
         """Return the state of *key* with everything staged applied."""
@@ -143,6 +162,7 @@ class Store:
     def stage_delete(self, change: int, key: bytes) -> None:
         """Stage a deletion as *change*, a tombstone's id; the caller raises ``staged_revision``."""
         self.staged[key] = None
+        self._staged_deletions[key] = change
         batch = self._batch
         batch.rows += (change, key, None)
         batch.changes.append((key, None, change))
@@ -165,6 +185,12 @@ class Store:
         """
         self._batch.buckets.append((name, key, value))
 
+    def stage_alarm(self, alarm: rpc_pb2.AlarmMember, *, raised: bool) -> None:
+        """Stage that *alarm* is raised, or disarmed; it has its effect with the commit."""
+        key = alarm.SerializeToString()
+        self.stage_bucket(alarms.BUCKET, key, b"" if raised else None)
+        self._batch.alarms.append((alarm, raised))
+
     def stage_compaction(self, revision: int) -> None:
         """Stage that *revision* is the compact revision."""
         self.staged_compaction = revision
@@ -181,6 +207,17 @@ class Store:
         self._batch.answers.append((answer, message))
         if self._writing is None and not self._scheduled:
             self._submit_soon()
+
+    def refuse(self, answer: Answer, error: RpcError) -> None:
+        """Send *error* once all that was staged when it was found is durable.
+
+        A refusal tells of what others staged: that a lease is gone, a key there. What says that no
+        writes are taken is sent at once.
+        """
+        if self.settled or error.status in _NO_WRITES:
+            answer.fail(error.status, error.message)
+        else:
+            self.answer(Refused(answer, error), b"")
 
     def _submit_soon(self) -> None:
         if not self._scheduled:
@@ -206,9 +243,9 @@ class Store:
 
     @property
     def merging(self) -> bool:
-        """Whether a commit is on its way to those who read, wait or watch.
+        """Whether a commit is on its way to those who read or wait; it may be visible already.
 
-        It may be visible already and not told to every watch.
+        How far those who watch have been told is ``watches.delivered_revision``.
         """
         return self._merging is not None
 
@@ -252,6 +289,7 @@ class Store:
             self._failed(batch, batch.failure)
         else:
             self._submit()
+            self.admission.committed(batch)
             self._merging = self._merge(batch)
             self._merge_on()
         if self._idle is not None and not self._idle.done() and self.settled:
@@ -274,13 +312,15 @@ class Store:
             self._idle.set_result(None)
 
     def _merge(self, batch: Batch) -> Iterator[None]:
-        """Make *batch* visible at once, then tell those who wait and those who watch.
+        """Make *batch* visible at once, tell those who wait, begin to tell those who watch.
 
         Yields where others may have a turn. Until the revision is raised reads see what was before
         it; writes see the same all the time: a change leaves what is staged as it is applied.
         """
+        while self.watches.backlogged:
+            yield
         changes = batch.changes
-        self.index.merging = len(changes) > CHANGES_PER_STEP
+        self.index.merging = max(len(changes), len(batch.leases)) > CHANGES_PER_STEP
         watched: list[tuple[Change, State | None]] = []
         # Over several turns somebody may begin to watch; in one nobody can.
         watching = self.index.merging or self.watches.watching
@@ -291,8 +331,7 @@ class Store:
             previous = self._apply(some)
             if watching:
                 watched += zip(some, previous, strict=True)
-        for lease in batch.leases:
-            self.lessor.merge(lease)
+        yield from self._merge_leases(batch.leases)
         compaction = batch.meta.get("scheduled_compaction")
         if compaction is not None:
             self.compact_revision = self.watches.compact_revision = compaction
@@ -302,19 +341,31 @@ class Store:
             answer.reply(message)
             if not number % ANSWERS_PER_STEP:
                 yield
-        if watched:
-            yield from self.watches.deliver(watched)
-        yield from _free(watched, changes, batch.rows)
+        self.watches.deliver(batch.revision, watched)
+        yield from free_in_steps(changes, batch.rows, batch.answers)
+
+    def _merge_leases(self, leases: list[Lease]) -> Iterator[None]:
+        for first in range(0, len(leases), CHANGES_PER_STEP):
+            if first:
+                yield
+            for lease in leases[first : first + CHANGES_PER_STEP]:
+                self.lessor.merge(lease)
 
     def _apply(self, changes: list[Change]) -> list[State | None]:
         """Apply *changes* to what is committed; return what each one replaced."""
         index, staged, lessor = self.index, self.staged, self.lessor
+        deletions = self._staged_deletions
         replaced: list[State | None] = []
-        missing = self
         for change in changes:
-            key, state, _ = change
+            key, state, change_id = change
             previous = index.apply(change)
-            if staged.get(key, missing) is state:
+            if state is None:
+                # An earlier deletion than the one that is staged leaves that alone.
+                if deletions.get(key) == change_id:
+                    del deletions[key]
+                    if staged[key] is None:
+                        del staged[key]
+            elif staged.get(key) is state:
                 del staged[key]
             if (state is not None and state[4]) or (previous is not None and previous[4]):
                 lessor.moved(key, previous, state)
@@ -323,11 +374,13 @@ class Store:
 
     def _failed(self, batch: Batch, why: Refusal) -> None:
         logger.error("commit failed", extra={"reason": why[1], "revision": batch.revision})
+        self.admission.dropped()
         if why is not refusal.NO_SPACE:
-            self._refusal = why
+            self.admission.fail(why)
         waiting = batch.answers + self._batch.answers
         self._batch = Batch()
         self.staged.clear()
+        self._staged_deletions.clear()
         self.lessor.unstage()
         self.staged_revision = self.index.revision
         self.staged_compaction = self.compact_revision
@@ -354,20 +407,15 @@ class Store:
     # ---- end ----
 
     async def close(self) -> None:
-        """Take no more writes, wait for those that were taken, close the files."""
-        self._refusal = refusal.STOPPED
+        """Take no more writes, wait until those taken are durable and delivered, and close."""
+        self.admission.fail(refusal.STOPPED)
         self.gate.finish()
         if not self.settled:
             self._idle = self._loop.create_future()
             self._submit()
             await self._idle
+        delivered = self._loop.create_future()
+        self.watches.when_delivered(self.revision, lambda: delivered.set_result(None))
+        await delivered
         self._writer.close()
         self.storage.close()
-
-
-def _free(*lists: list[Any]) -> Iterator[None]:
-    """Empty *lists* that are long: to free all of a large commit at once would take long, too."""
-    for done in lists:
-        while len(done) > FREED_PER_STEP:
-            del done[-FREED_PER_STEP:]
-            yield

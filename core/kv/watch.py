@@ -8,32 +8,28 @@ never dropped: a slow stream costs it latency and the server nothing.
 All events of one revision go out in one response, unless the watch asked for fragments.
 """
 
-from bisect import bisect_left
+import asyncio
 from collections.abc import Callable, Iterator
 from enum import Enum
 
+from c101.core.kv.delivery import Committed, Delivery, send_events
 from c101.core.kv.index import Index
-from c101.core.kv.pieces import PIECE_BYTES, Pieces
+from c101.core.kv.pieces import Pieces
 from c101.core.kv.record import Change, State, state_of, varint
 from c101.core.kv.revision import SHIFT, bound, revision_of
+from c101.core.kv.stepper import in_turns
 from c101.core.kv.storage import IDS_PER_STATEMENT, LogRow, Storage
 from c101.core.kv.watcher import Watcher, encode_event, is_create
 from c101.core.kv.watcher_group import WatcherGroup
 
-#: A stream with this much unsent is slow: its watches fall behind and are caught up when it drains.
-PENDING_BYTES_MAX = 1 << 20
-#: Changes looked at, and events made of them, before others get a turn.
-EVENTS_PER_STEP = 500
+#: Watches of a stream that is over are let go of so many at a time.
+LEAVING_PER_STEP = 2_000
 #: Rows of the log looked at in one step of catching up.
 ROWS_PER_STEP = 500
 #: Revisions in one response of catching up, as in etcd.
 REVISIONS_PER_RESPONSE_MAX = 1_000
 #: A catch-up response is sent when it has this many bytes, at the next change of revision.
 RESPONSE_BYTES_SOFT_MAX = 1 << 20
-#: A watch that asked for fragments gets responses of at most this size (1.5 MiB + 512 KiB).
-FRAGMENT_BYTES_MAX = 2 << 20
-
-_FRAGMENT = b"\x38\x01"  # field 7 of WatchResponse
 
 
 class CatchUp(Enum):
@@ -45,24 +41,46 @@ class CatchUp(Enum):
 
 
 class WatchHub:
-    """All watches of a store. *header* encodes the header of a response for a revision."""
+    """All watches of a store."""
 
-    def __init__(self, index: Index, storage: Storage, compact_revision: int) -> None:
+    def __init__(
+        self,
+        index: Index,
+        storage: Storage,
+        compact_revision: int,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._index = index
         self._storage = storage
+        self._loop = loop
         self.compact_revision = compact_revision
         self._group = WatcherGroup()
-        self.header: Callable[[int], bytes] = lambda _revision: b""
+        self._delivery = Delivery(
+            loop, self._group, index.revision, self._fall_behind, index.state_before
+        )
+
+    @property
+    def header(self) -> Callable[[int], bytes]:
+        """What encodes the header of a response for a revision."""
+        return self._delivery.header
+
+    @header.setter
+    def header(self, header: Callable[[int], bytes]) -> None:
+        self._delivery.header = header
+
+    @property
+    def fragment_bytes_max(self) -> int:
+        """A watch that asked for fragments gets responses of at most this size."""
+        return self._delivery.fragment_bytes_max
+
+    @fragment_bytes_max.setter
+    def fragment_bytes_max(self, bytes_max: int) -> None:
+        self._delivery.fragment_bytes_max = bytes_max
 
     @property
     def watching(self) -> bool:
         """Whether anybody gets live events."""
         return len(self._group) > 0
-
-    @property
-    def synced_count(self) -> int:
-        """How many watches are up to date."""
-        return len(self._group)
 
     def add(self, watcher: Watcher) -> None:
         """Begin to serve *watcher*: live at once, or from history by ``catch_up``."""
@@ -77,104 +95,43 @@ class WatchHub:
         watcher.synced = False
         self._group.remove(watcher)
 
+    def let_go(self, watchers: dict[int, Watcher]) -> None:
+        """Stop serving *watchers*, some in each turn of the loop; the dict is emptied."""
+        in_turns(self._loop, self._let_go(watchers))
+
+    def _let_go(self, watchers: dict[int, Watcher]) -> Iterator[None]:
+        while watchers:
+            for _ in range(min(len(watchers), LEAVING_PER_STEP)):
+                self.remove(watchers.popitem()[1])
+            if watchers:
+                yield
+
+    def _fall_behind(self, watcher: Watcher) -> None:
+        self.remove(watcher)
+        watcher.sink.behind(watcher)
+
     # ---- live ----
 
-    def deliver(self, changes: list[tuple[Change, State | None]]) -> Iterator[None]:
-        """Deliver committed changes, each with the state it replaced, oldest first.
+    @property
+    def delivered_revision(self) -> int:
+        """The revision up to which every watch that is up to date has been sent all it wants."""
+        return self._delivery.revision
 
-        Yields where others may have a turn. Who begins to watch meanwhile asks for later revisions,
-        or is caught up from the log.
+    @property
+    def backlogged(self) -> bool:
+        """Whether so much waits for delivery that nothing more should be committed."""
+        return self._delivery.backlogged
+
+    def deliver(self, revision: int, changes: list[Committed]) -> None:
+        """Deliver *changes*, oldest first, of the commit that made *revision* the store's.
+
+        It takes as many turns of the loop as there are watches for it; *changes* is emptied.
         """
-        start = work = 0
-        total = len(changes)
-        while start < total and self.watching:
-            revision = changes[start][0][2] >> SHIFT
-            end = start + 1
-            if end < total and changes[end][0][2] >> SHIFT == revision:
-                end = bisect_left(changes, bound(revision), end, key=lambda one: one[0][2])
-                yield from self._notify_many(revision, changes, range(start, end))
-            else:
-                self._notify_one(revision, *changes[start])
-                work += 1
-            start = end
-            if work >= EVENTS_PER_STEP:
-                yield
-                work = 0
+        self._delivery.add(revision, changes)
 
-    def _notify_one(self, revision: int, change: Change, previous: State | None) -> None:
-        plain = full = header = b""
-        slow: list[Watcher] = []
-        deleted = change[1] is None
-        for watcher in self._group.of(change[0]):
-            if revision < watcher.next_revision:
-                continue
-            if watcher.no_delete if deleted else watcher.no_put:
-                continue
-            if not header:
-                header = self.header(revision)
-                plain = encode_event(change, None)
-            if watcher.sink.pending_bytes > PENDING_BYTES_MAX:
-                watcher.next_revision = revision
-                slow.append(watcher)
-                continue
-            body = plain
-            if watcher.prev_kv and previous is not None:
-                body = full = full or encode_event(change, previous)
-            watcher.next_revision = revision + 1
-            watcher.notified = True
-            watcher.sink.send(header + watcher.id_field + body)
-        self._fall_behind(slow)
-
-    def _notify_many(
-        self, revision: int, changes: list[tuple[Change, State | None]], which: range
-    ) -> Iterator[None]:
-        wanted: dict[Watcher, Pieces] = {}
-        work = 0
-        for position in which:
-            change, previous = changes[position]
-            work += 1
-            for watcher in self._group.of(change[0]):
-                if revision < watcher.next_revision or not watcher.wants(change):
-                    continue
-                if watcher not in wanted:
-                    wanted[watcher] = Pieces()
-                wanted[watcher].add(encode_event(change, previous if watcher.prev_kv else None))
-                work += 1
-            if work >= EVENTS_PER_STEP:
-                yield
-                work = 0
-        slow: list[Watcher] = []
-        for watcher, events in wanted.items():
-            if not watcher.synced:
-                # It was cancelled meanwhile.
-                continue
-            if watcher.sink.pending_bytes > PENDING_BYTES_MAX:
-                watcher.next_revision = revision
-                slow.append(watcher)
-            else:
-                watcher.next_revision = revision + 1
-                self._send(watcher, revision, events)
-        self._fall_behind(slow)
-
-    def _fall_behind(self, slow: list[Watcher]) -> None:
-        for watcher in slow:
-            self.remove(watcher)
-            watcher.sink.behind(watcher)
-
-    def _send(self, watcher: Watcher, revision: int, events: Pieces) -> None:
-        watcher.notified = True
-        head = self.header(revision) + watcher.id_field
-        size = events.size
-        pieces = events.take()
-        if watcher.fragment and size + len(head) > FRAGMENT_BYTES_MAX:
-            fragments = _fragments(pieces, FRAGMENT_BYTES_MAX - len(head) - len(_FRAGMENT))
-            for fragment in fragments[:-1]:
-                watcher.sink.send_parts([head + _FRAGMENT, *fragment])
-            watcher.sink.send_parts([head, *fragments[-1]])
-        elif size > PIECE_BYTES:
-            watcher.sink.send_parts([head, *pieces])
-        else:
-            watcher.sink.send(head + b"".join(pieces))
+    def when_delivered(self, revision: int, then: Callable[[], None]) -> None:
+        """Call *then* once all up to *revision* is delivered and no later commit in part only."""
+        self._delivery.when_delivered(revision, then)
 
     # ---- history ----
 
@@ -234,13 +191,16 @@ class WatchHub:
                     or revisions >= REVISIONS_PER_RESPONSE_MAX
                     or events.size > RESPONSE_BYTES_SOFT_MAX
                 ) and events.size:
-                    self._send(watcher, self._index.revision, events)
+                    self._send(watcher, events)
                     revisions = 0
                 revisions += 1
                 last = revision
             events.add(encode_event(change, self._previous(watcher, change)))
         if events.size and last <= seen_to:
-            self._send(watcher, self._index.revision, events)
+            self._send(watcher, events)
+
+    def _send(self, watcher: Watcher, events: Pieces) -> None:
+        send_events(watcher, self.header(self._index.revision), events, self.fragment_bytes_max)
 
     def _previous(self, watcher: Watcher, change: Change) -> State | None:
         key, state, change_id = change
@@ -250,19 +210,6 @@ class WatchHub:
         if before < self.compact_revision:
             return None
         return self._index.state_before(key, bound(before))
-
-
-def _fragments(pieces: list[bytes], bytes_max: int) -> list[list[bytes]]:
-    """Part *pieces* into lists of at most *bytes_max*, but for a single event that is larger."""
-    fragments: list[list[bytes]] = [[]]
-    size = 0
-    for piece in pieces:
-        if fragments[-1] and size + len(piece) > bytes_max:
-            fragments.append([])
-            size = 0
-        fragments[-1].append(piece)
-        size += len(piece)
-    return fragments
 
 
 def progress(header: bytes) -> bytes:

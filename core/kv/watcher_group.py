@@ -14,6 +14,10 @@ from c101.core.kv.watcher import Watcher
 _Members = dict[Watcher, None]
 _Key = TypeVar("_Key")
 
+#: Watchers found, and intervals looked at, between two chances to let others have a turn.
+WATCHERS_PER_CHUNK = 250
+SPANS_PER_CHUNK = 2_000
+
 
 def prefix_end(prefix: bytes) -> bytes | None:
     """Return the end of the interval of all keys that begin with *prefix*; ``None`` for no end."""
@@ -29,6 +33,8 @@ class WatcherGroup:
         self._by_prefix: dict[bytes, _Members] = {}
         self._prefix_lengths: dict[int, int] = {}
         self._by_span: dict[Interval, _Members] = {}
+        #: the keys of ``_by_span``, listed when they are needed
+        self._spans: list[Interval] | None = None
         self._size = 0
 
     def __len__(self) -> int:
@@ -45,6 +51,8 @@ class WatcherGroup:
                 self._prefix_lengths[len(low)] = self._prefix_lengths.get(len(low), 0) + 1
         else:
             members = self._by_span.setdefault(watcher.span, {})
+            if not members:
+                self._spans = None
         if watcher not in members:
             members[watcher] = None
             self._size += 1
@@ -59,8 +67,8 @@ class WatcherGroup:
                 self._prefix_lengths[len(low)] -= 1
                 if not self._prefix_lengths[len(low)]:
                     del self._prefix_lengths[len(low)]
-        else:
-            self._remove(self._by_span, watcher.span, watcher)
+        elif self._remove(self._by_span, watcher.span, watcher):
+            self._spans = None
 
     def _remove(self, table: dict[_Key, _Members], key: _Key, watcher: Watcher) -> bool:
         members = table.get(key)
@@ -73,14 +81,42 @@ class WatcherGroup:
         del table[key]
         return True
 
-    def of(self, key: bytes) -> Iterator[Watcher]:
-        """Yield the watchers whose interval has *key*."""
-        if key in self._by_key:
-            yield from self._by_key[key]
-        for length in self._prefix_lengths:
-            members = self._by_prefix.get(key[:length])
+    def of(self, key: bytes) -> Iterator[list[Watcher]]:
+        """Yield the watchers whose interval has *key*, some at a time; also an empty list.
+
+        Others may have a turn after each list: a watcher that comes meanwhile may be found or not,
+        one that leaves may still be found, none is found twice.
+        """
+        members = self._by_key.get(key)
+        if members is not None:
+            yield from _some(members)
+        for length in list(self._prefix_lengths) if self._prefix_lengths else ():
+            # A key shorter than that has no such prefix; cut, it would be looked up once more.
+            members = self._by_prefix.get(key[:length]) if length <= len(key) else None
             if members is not None:
-                yield from members
-        for span, members in self._by_span.items():
-            if contains(span, key):
-                yield from members
+                yield from _some(members)
+        if self._by_span:
+            yield from self._of_spans(key)
+
+    def _of_spans(self, key: bytes) -> Iterator[list[Watcher]]:
+        spans = self._spans
+        if spans is None:
+            spans = self._spans = list(self._by_span)
+        for first in range(0, len(spans), SPANS_PER_CHUNK):
+            if first:
+                yield []
+            for span in spans[first : first + SPANS_PER_CHUNK]:
+                if contains(span, key):
+                    members = self._by_span.get(span)
+                    if members is not None:
+                        yield from _some(members)
+
+
+def _some(members: _Members) -> Iterator[list[Watcher]]:
+    # Listed at once: members come and go between two chunks.
+    watchers = list(members)
+    if len(watchers) <= WATCHERS_PER_CHUNK:
+        yield watchers
+    else:
+        for first in range(0, len(watchers), WATCHERS_PER_CHUNK):
+            yield watchers[first : first + WATCHERS_PER_CHUNK]

@@ -4,7 +4,7 @@ What may touch many keys is a generator of steps, to be run through the store's 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
@@ -21,6 +21,10 @@ from c101.core.proto import rpc_pb2
 
 #: Keys looked for, or staged, before others get a turn.
 KEYS_PER_STEP = 500
+#: Leases ended at the same time before others get a turn, or as many as have KEYS_PER_STEP keys.
+LEASES_PER_STEP = 100
+#: Staged states looked at for their lease before others get a turn: each takes a glance.
+STAGED_PER_STEP = 10_000
 
 _DELETED = b"\x10"  # field 2 of DeleteRangeResponse
 
@@ -124,17 +128,28 @@ def keys_to_delete(store: Store, span: Interval) -> Generator[None, None, list[b
     Commits may be merged between the steps: that changes nothing of what a write sees.
     """
     low, high = span
-    current = store.current
     if high == low + b"\0":
-        return [low] if current(low) is not None else []
+        return [low] if store.current(low) is not None else []
     if store.index.living.count(span) + len(store.staged) <= KEYS_PER_STEP:
         return store.current_keys(span)
-    touched = yield from in_order(list(store.staged), lambda key: contains(span, key))
     found: list[bytes] = []
+    for keys in current_keys_in_steps(store, span):
+        if keys is None:
+            yield
+        else:
+            found += keys
+    return found
+
+
+def current_keys_in_steps(store: Store, span: Interval) -> Iterator[list[bytes] | None]:
+    """Yield the keys of ``keys_to_delete``, some hundred at a time; ``None`` for a turn."""
+    high = span[1]
+    current = store.current
+    touched = yield from in_order(list(store.staged), lambda key: contains(span, key))
     position = 0
     rest: Interval | None = span
     while rest is not None:
-        yield
+        yield None
         keys = store.index.living.within(rest, KEYS_PER_STEP)
         rest = (keys[-1] + b"\0", high) if len(keys) == KEYS_PER_STEP else None
         end = position + KEYS_PER_STEP
@@ -146,9 +161,8 @@ def keys_to_delete(store: Store, span: Interval) -> Generator[None, None, list[b
         else:
             end = bisect_left(touched, rest[0], position)
         both = sorted({*keys, *touched[position:end]}) if end > position else keys
-        found += [key for key in both if current(key) is not None]
+        yield [key for key in both if current(key) is not None]
         position = end
-    return found
 
 
 def in_order(
@@ -179,14 +193,53 @@ def revoke(store: Store, lease_id: int) -> Steps:
     """
     if store.lessor.lookup(lease_id) is None:
         raise refuse(refusal.LEASE_NOT_FOUND)
+    staged = yield from _staged_on(store, (lease_id,))
+    yield from _end(store, lease_id, staged[lease_id])
+    return []
+
+
+def revoke_some(store: Store, lease_ids: Sequence[int]) -> Generator[None, None, int]:
+    """Stage the ends of the first of *lease_ids*, each a revision of its own; return how many.
+
+    They are as many as one step takes, so that writes wait for one large lease at most. A lease
+    that is gone counts as ended.
+    """
+    some = lease_ids[:LEASES_PER_STEP]
+    staged = yield from _staged_on(store, some)
+    keys = 0
+    for number, lease_id in enumerate(some, 1):
+        if store.lessor.lookup(lease_id) is not None:
+            keys += yield from _end(store, lease_id, staged[lease_id])
+        if keys >= KEYS_PER_STEP:
+            return number
+    return len(some)
+
+
+def _staged_on(
+    store: Store, lease_ids: Sequence[int]
+) -> Generator[None, None, dict[int, list[bytes]]]:
+    """Return the keys that what is staged puts on each of *lease_ids*."""
+    found: dict[int, list[bytes]] = {lease_id: [] for lease_id in lease_ids}
+    staged = list(store.staged.items())
+    for first in range(0, len(staged), STAGED_PER_STEP):
+        if first:
+            yield
+        for key, state in staged[first : first + STAGED_PER_STEP]:
+            if state is not None and state[LEASE] in found:
+                found[state[LEASE]].append(key)
+    return found
+
+
+def _end(store: Store, lease_id: int, staged: list[bytes]) -> Generator[None, None, int]:
+    """Stage the end of a lease on which *staged* hang besides what is committed; count its keys."""
 
     def attached(key: bytes) -> bool:
         state = store.current(key)
         return state is not None and state[LEASE] == lease_id
 
-    keys = yield from in_order([*store.lessor.attached(lease_id), *store.staged], attached)
+    keys = yield from in_order([*store.lessor.attached(lease_id), *staged], attached)
     if keys:
         yield from stage_deletes(store, keys, store.staged_revision + 1, 0)
         store.staged_revision += 1
     store.stage_lease(lease_id, 0)
-    return []
+    return len(keys)

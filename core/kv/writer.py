@@ -9,14 +9,14 @@ import sqlite3
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
-from typing import Protocol
 
 from c101.core.kv import refusal
+from c101.core.kv.answers import Answer
 from c101.core.kv.lessor import Lease
 from c101.core.kv.record import Change
 from c101.core.kv.refusal import Refusal
 from c101.core.kv.storage import IDS_PER_STATEMENT, Storage, marks
-from c101.core.rpc.status import Code
+from c101.core.proto import rpc_pb2
 
 #: Up to this many changes are one multi-row INSERT, a transaction by itself: one statement, one
 #: hand-over of the interpreter lock.
@@ -24,22 +24,11 @@ ROWS_PER_STATEMENT = 256
 _CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 
 
-class Answer(Protocol):
-    """Who waits for a commit."""
-
-    def reply(self, message: bytes, /) -> None:
-        """What was asked for is durable."""
-        ...
-
-    def fail(self, status: Code, message: str, /) -> None:
-        """It was not done, or nobody can tell whether it was."""
-        ...
-
-
 class Batch:
     """Changes to be committed together, and who is to be told."""
 
     __slots__ = (
+        "alarms",
         "answers",
         "buckets",
         "changes",
@@ -61,6 +50,8 @@ class Batch:
         self.meta: dict[str, int] = {}
         #: bucket, key and value (None for a deletion), in the order they happened
         self.buckets: list[tuple[str, bytes, bytes | None]] = []
+        #: the alarms among those, and whether each is raised or disarmed
+        self.alarms: list[tuple[rpc_pb2.AlarmMember, bool]] = []
         #: ids that a compaction drops
         self.deletions: list[int] = []
         self.answers: list[tuple[Answer, bytes]] = []

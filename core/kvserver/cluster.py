@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from c101.core.kvserver.context import Context, parse
+from c101.core.kvserver.permission import admins, named
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler
 from c101.core.rpc.status import Code, RpcError
@@ -23,9 +24,11 @@ class ClusterService:
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
         changes = ("MemberAdd", "MemberRemove", "MemberUpdate", "MemberPromote")
+        auth = self._context.auth
+        refused = admins(auth, refuse_change)
         return {
-            "/etcdserverpb.Cluster/MemberList": self.member_list,
-            **{f"/etcdserverpb.Cluster/{name}": refuse_change for name in changes},
+            "/etcdserverpb.Cluster/MemberList": named(auth, self.member_list),
+            **{f"/etcdserverpb.Cluster/{name}": refused for name in changes},
         }
 
     def member_list(self, call: UnaryCall, message: bytes) -> None:

@@ -17,7 +17,7 @@ def http_handler(context: Context) -> HttpHandler:
                 body = {"etcdserver": ETCD_VERSION, "etcdcluster": CLUSTER_VERSION}
                 return _json(200, body)
             case "/health":
-                healthy = context.store.writable
+                healthy = context.store.writable and not context.store.admission.alarms.raised()
                 return _json(200 if healthy else 503, {"health": str(healthy).lower()})
             case _:
                 return not_found(request)

@@ -6,14 +6,18 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
-from c101.core.kv import refusal, txn, write
-from c101.core.kv.refusal import refuse
+from c101.core.kv import txn, write
+from c101.core.kv.auth import checks
+from c101.core.kv.auth.caller import NOBODY, Caller
+from c101.core.kv.pace import Pace
+from c101.core.kv.range_read import check_range
 from c101.core.kv.revision import bound
 from c101.core.kv.stepper import Steps
 from c101.core.kv.tree import interval
-from c101.core.kv.txn import Outcome
-from c101.core.kv.txn_check import check_txn
-from c101.core.kvserver.context import REQUEST_BYTES_MAX, Context, parse
+from c101.core.kv.txn_check import Effect, check_put, check_txn
+from c101.core.kv.txn_decide import SnapshotView, StagedView, decide
+from c101.core.kvserver.context import Context, parse
+from c101.core.kvserver.permission import admins
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
 from c101.core.rpc.status import Code, RpcError
@@ -23,6 +27,10 @@ _COUNT_ONE = b"\x20\x01"  # field 4 of RangeResponse
 _SHORT_KEY = 128
 
 _M = TypeVar("_M")
+
+#: Its revision, and the body of its answer, or the steps that read it and what they need kept.
+_Written = tuple[int, list[bytes] | tuple[Steps, int]]
+_Writing = Generator[None, None, _Written]
 
 _read_put = rpc_pb2.PutRequest.FromString
 
@@ -36,6 +44,10 @@ class KvService:
         self._header = context.header
         self._index = context.store.index
         self._gate = context.store.gate
+        self._admission = context.store.admission
+        self._operations_max = context.options.max_txn_ops
+        self._auth = context.auth
+        self._staged = StagedView(context.store)
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
@@ -44,13 +56,18 @@ class KvService:
             "/etcdserverpb.KV/Put": self.put,
             "/etcdserverpb.KV/DeleteRange": self.delete_range,
             "/etcdserverpb.KV/Txn": self.txn,
-            "/etcdserverpb.KV/Compact": unary(self.compact),
+            "/etcdserverpb.KV/Compact": admins(self._auth, unary(self.compact)),
         }
 
     def range(self, call: UnaryCall, message: bytes) -> None:
         """Answer a Range from what is committed."""
         # The plain get, by far the most frequent: field 1, its length, the key, nothing else.
-        if 2 < len(message) < _SHORT_KEY and message[0] == 10 and message[1] == len(message) - 2:
+        if (
+            2 < len(message) < _SHORT_KEY
+            and message[0] == 10
+            and message[1] == len(message) - 2
+            and not self._auth.enabled
+        ):
             index = self._index
             header = self._header(index.revision)
             if index.merging:
@@ -60,42 +77,86 @@ class KvService:
             call.reply(header if state is None else header + state[0] + _COUNT_ONE)
             return
         request = parse(rpc_pb2.RangeRequest, message)
+        unchanged = None
+        if self._auth.enabled:
+            check_range(request)
+            caller = self._auth.caller_of(call)
+            checks.check_read(self._auth, caller, request.key, request.range_end)
+            unchanged = partial(self._auth.require_unchanged, caller)
         header = self._header(self._store.revision)
-        answer = _Answer(call, header)
+        answer = _Answer(call, header, unchanged)
         self._context.reads.range(request, answer.finished, answer.cancelled)
 
     def put(self, call: UnaryCall, message: bytes) -> None:
         """Stage a Put; it is answered when it is durable."""
-        if self._gate.closed:
-            self._gate.wait(partial(answer_errors, self._put, call, message))
+        if self._gate.closed or self._auth.enabled:
+            self._put_in_turn(call, message)
         else:
             self._put(call, message)
+
+    def _put_in_turn(self, call: UnaryCall, message: bytes) -> None:
+        request = parse(rpc_pb2.PutRequest, message)
+        check_put(request)
+        caller = self._auth.caller_of(call)
+        store = self._store
+        if len(message) > self._admission.put_bytes_max:
+            self._refuse_put(call, message)
+            return
+
+        def steps() -> Steps:
+            store.admit()
+            if self._auth.enabled:
+                yield from checks.check_put(self._auth, store.lessor, caller, request)
+            return [write.put(store, request)]
+
+        def finished(body: list[bytes] | RpcError) -> None:
+            if isinstance(body, RpcError):
+                call.fail(body.status, body.message)
+            else:
+                store.answer(call, self._header(store.staged_revision) + body[0])
+
+        self._gate.perform(steps(), finished)
 
     def _put(self, call: UnaryCall, message: bytes) -> None:
         try:
             request = _read_put(message)
         except DecodeError as exc:
             raise RpcError(Code.INTERNAL, f"grpc: error unmarshalling request: {exc}") from exc
-        if len(message) > REQUEST_BYTES_MAX:
-            raise refuse(refusal.REQUEST_TOO_LARGE)
         store = self._store
+        if len(message) > self._admission.put_bytes_max:
+            check_put(request)
+            self._refuse_put(call, message)
+            return
         store.admit()
-        body = write.put(store, request)
-        store.answer(call, self._header(store.staged_revision) + body)
+        try:
+            body = write.put(store, request)
+        except RpcError as exc:
+            store.refuse(call, exc)
+        else:
+            store.answer(call, self._header(store.staged_revision) + body)
+
+    def _refuse_put(self, call: UnaryCall, message: bytes) -> None:
+        """Refuse a put, or a transaction that could put: it is too large, or there is no room."""
+        self._context.check_size(message)
+        self._store.refuse_growth(call)
 
     def delete_range(self, call: UnaryCall, message: bytes) -> None:
         """Stage a DeleteRange; it is answered when it is durable."""
         request = parse(rpc_pb2.DeleteRangeRequest, message)
+        self._context.check_size(message)
         store = self._store
         interval(request.key, request.range_end)
+        caller = self._writer(call)
 
         def steps() -> Steps:
             store.admit()
+            if self._auth.enabled:
+                checks.check_delete_range(self._auth, caller, request)
             return (yield from write.delete_range(store, request))
 
         def finished(body: list[bytes] | RpcError) -> None:
             if isinstance(body, RpcError):
-                call.fail(body.status, body.message)
+                store.refuse(call, body)
             else:
                 self._when_durable(call, [self._header(store.staged_revision), *body])
 
@@ -104,60 +165,108 @@ class KvService:
     def txn(self, call: UnaryCall, message: bytes) -> None:
         """Run a Txn; it is answered when what it did, or saw, is durable."""
         request = parse(rpc_pb2.TxnRequest, message)
-        check_txn(request)
-        if not txn.is_read_only(request):
-            self._gate.perform(self._write_steps(request), partial(self._written, call))
-        elif self._store.merging:
-            # Its compares look at what is current.
-            self._store.after_merge(partial(answer_errors, self._read_txn, call, request))
+        pace = Pace(txn.WORK_PER_STEP)
+        steps = check_txn(request, self._operations_max, pace)
+        try:
+            next(steps)
+        except StopIteration as stop:
+            # By far the most frequent: one that is checked in one step.
+            self._run_txn(call, message, request, pace, stop.value)
         else:
-            self._read_txn(call, request)
+            self._check_on(call, message, request, pace, steps)
 
-    def _read_txn(self, call: UnaryCall, request: rpc_pb2.TxnRequest) -> None:
+    def _check_on(
+        self,
+        call: UnaryCall,
+        message: bytes,
+        request: rpc_pb2.TxnRequest,
+        pace: Pace,
+        steps: Generator[None, None, Effect],
+    ) -> None:
+        def run(call: UnaryCall, checked: Effect | RpcError) -> None:
+            if isinstance(checked, RpcError):
+                raise checked
+            self._run_txn(call, message, request, pace, checked)
+
+        finished = partial(answer_errors, run, call)
+        self._context.reads.run(steps, finished, lambda: call.cancelled)
+
+    def _run_txn(
+        self,
+        call: UnaryCall,
+        message: bytes,
+        request: rpc_pb2.TxnRequest,
+        pace: Pace,
+        effect: Effect,
+    ) -> None:
+        if effect is Effect.NONE:
+            self._read_txn(call, request, pace)
+        elif effect is Effect.PUTS and len(message) > self._admission.put_bytes_max:
+            self._refuse_put(call, message)
+        else:
+            self._context.check_size(message)
+            steps = self._write_steps(self._writer(call), request, pace)
+            self._gate.perform(steps, partial(self._written, call))
+
+    def _writer(self, call: UnaryCall) -> Caller:
+        """Return who writes, as they are when the request comes; whoever, if nobody will ask."""
+        if self._auth.enabled or self._gate.closed:
+            return self._auth.caller_of(call)
+        return NOBODY
+
+    def _read_txn(self, call: UnaryCall, request: rpc_pb2.TxnRequest, pace: Pace) -> None:
+        """Run a transaction that only reads: all of it at the revision at which it begins."""
+        unchanged = None
+        if self._auth.enabled:
+            caller = self._auth.caller_of(call)
+            checks.check_read_only_txn(self._auth, caller, request)
+            unchanged = partial(self._auth.require_unchanged, caller)
         store, reads = self._store, self._context.reads
-        view = txn.CommittedView(store)
-        branch = txn.decide(view, request)
-        txn.check_branch(store, view, branch, store.revision, store.compact_revision)
-        execution = txn.Execution(store, view, store.revision)
+        readable = store.compact_revision, store.revision
 
         def steps() -> Steps:
-            # Without deletions this is one step.
+            view = SnapshotView(store.index, reads.reader, readable[1])
+            branch = yield from decide(view, request, pace)
+            yield from txn.check(store, view, branch, readable, pace)
+            execution = txn.Execution(store, view, readable[1], pace)
             outcome = yield from execution.run(branch)
-            found = txn.assemble(reads, outcome)
-            oldest = outcome.oldest_snapshot()
-            return (yield from (found if oldest is None else reads.keeping(found, oldest)))
+            return (yield from txn.assemble(reads, outcome, pace))
 
-        answer = _Answer(call, self._header(store.revision))
-        reads.run(steps(), answer.finished, answer.cancelled)
+        answer = _Answer(call, self._header(readable[1]), unchanged)
+        # What a range asks for is known after some steps: everything that can be is kept.
+        kept = reads.keeping(steps(), readable[0])
+        reads.run(kept, answer.finished, answer.cancelled)
 
-    def _write_steps(
-        self, request: rpc_pb2.TxnRequest
-    ) -> Generator[None, None, tuple[int, Outcome]]:
-        """Stage a transaction that writes; return its revision, and what it did."""
+    def _write_steps(self, caller: Caller, request: rpc_pb2.TxnRequest, pace: Pace) -> _Writing:
+        """Stage a transaction that writes; return its revision, and what is left to be done."""
         store = self._store
         store.admit()
-        branch = txn.decide(store, request)
-        txn.check_branch(store, store, branch, store.staged_revision, store.staged_compaction)
-        execution = txn.Execution(store, store, store.staged_revision)
+        if self._auth.enabled:
+            yield from checks.check_txn(self._auth, store.lessor, caller, request)
+        view = self._staged
+        readable = store.staged_compaction, store.staged_revision
+        branch = yield from decide(view, request, pace)
+        yield from txn.check(store, view, branch, readable, pace)
+        execution = txn.Execution(store, view, readable[1], pace)
         outcome = yield from execution.run(branch)
         store.staged_revision = execution.revision
-        return execution.revision, outcome
+        assembly = txn.assemble(self._context.reads, outcome, pace)
+        if execution.oldest_read is None:
+            # Nothing is left to be read.
+            return execution.revision, (yield from assembly)
+        return execution.revision, (assembly, execution.oldest_read)
 
-    def _written(self, call: UnaryCall, result: tuple[int, Outcome] | RpcError) -> None:
+    def _written(self, call: UnaryCall, result: _Written | RpcError) -> None:
         if isinstance(result, RpcError):
-            call.fail(result.status, result.message)
+            self._store.refuse(call, result)
             return
-        revision, outcome = result
+        revision, body = result
         header = self._header(revision)
-        oldest = outcome.oldest_snapshot()
-        steps = txn.assemble(self._context.reads, outcome)
-        if oldest is None:
-            # Nothing is left to be read: this is one step.
-            self._context.reads.run(
-                steps, lambda body: self._when_durable(call, [header, *_body(body)]), _never
-            )
+        if isinstance(body, list):
+            self._when_durable(call, [header, *body])
         else:
-            later = _ReadLater(self._context, _Answer(call, header), steps, oldest)
+            steps, oldest_read = body
+            later = _ReadLater(self._context, _Answer(call, header), steps, oldest_read)
             self._store.answer(later, b"")
 
     def _when_durable(self, call: UnaryCall, parts: list[bytes]) -> None:
@@ -170,11 +279,8 @@ class KvService:
     async def compact(self, message: bytes) -> bytes:
         """Compact; with ``physical`` the answer waits until the old revisions are gone."""
         request = parse(rpc_pb2.CompactionRequest, message)
-        store, compactor = self._store, self._context.compactor
-        store.admit()
-        compactor.schedule(request.revision)
-        await store.durable()
-        compactor.begin()
+        compactor = self._context.compactor
+        await compactor.compact(request.revision)
         if request.physical:
             await compactor.finished(request.revision)
         return self._context.current_header()
@@ -188,29 +294,34 @@ def answer_errors(handler: Callable[[UnaryCall, _M], None], call: UnaryCall, mes
         call.fail(exc.status, exc.message)
 
 
-def _body(result: list[bytes] | RpcError) -> list[bytes]:
-    if isinstance(result, RpcError):
-        raise result
-    return result
-
-
 def _never() -> bool:
     return False
 
 
 class _Answer:
-    """Puts the header before the body of a read, and answers with it."""
+    """Puts the header before the body of a read, and answers with it.
 
-    __slots__ = ("_call", "_header")
+    *unchanged* raises RpcError if the read was permitted by what has been changed meanwhile.
+    """
 
-    def __init__(self, call: UnaryCall, header: bytes) -> None:
+    __slots__ = ("_call", "_header", "_unchanged")
+
+    def __init__(
+        self, call: UnaryCall, header: bytes, unchanged: Callable[[], None] | None = None
+    ) -> None:
         self._call = call
         self._header = header
+        self._unchanged = unchanged
 
     def cancelled(self) -> bool:
         return self._call.cancelled
 
     def finished(self, result: list[bytes] | RpcError) -> None:
+        if self._unchanged is not None:
+            try:
+                self._unchanged()
+            except RpcError as exc:
+                result = exc
         if isinstance(result, RpcError):
             self._call.fail(result.status, result.message)
         else:

@@ -1,18 +1,15 @@
-"""etcdserverpb.Maintenance: Status, Alarm, Defragment, Hash, HashKV."""
+"""etcdserverpb.Maintenance: Status, Alarm, Defragment, Hash, HashKV, MoveLeader."""
 
-import zlib
 from collections.abc import Mapping
 
 from c101.core.kv import refusal
+from c101.core.kv.alarms import describe
+from c101.core.kv.hash import Hasher
 from c101.core.kv.refusal import refuse
-from c101.core.kv.revision import bound
 from c101.core.kvserver.context import ETCD_VERSION, RAFT_TERM, Context, parse
+from c101.core.kvserver.permission import admins
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler, unary
-from c101.core.rpc.status import Code, RpcError
-
-#: Rows hashed before other work gets a turn.
-ROWS_PER_STEP = 500
 
 
 class MaintenanceService:
@@ -21,15 +18,20 @@ class MaintenanceService:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
+        self._hasher = Hasher(context.store, context.clock)
+        self._alarm = unary(self._answer_alarm)
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""
+        auth = self._context.auth
         return {
+            # Health checks ask for it without a name.
             "/etcdserverpb.Maintenance/Status": self.status,
             "/etcdserverpb.Maintenance/Alarm": self.alarm,
-            "/etcdserverpb.Maintenance/Defragment": unary(self.defragment),
-            "/etcdserverpb.Maintenance/Hash": unary(self.hash),
-            "/etcdserverpb.Maintenance/HashKV": unary(self.hash_kv),
+            "/etcdserverpb.Maintenance/Defragment": admins(auth, unary(self.defragment)),
+            "/etcdserverpb.Maintenance/Hash": admins(auth, unary(self.hash)),
+            "/etcdserverpb.Maintenance/HashKV": admins(auth, unary(self.hash_kv)),
+            "/etcdserverpb.Maintenance/MoveLeader": self.move_leader,
         }
 
     def status(self, call: UnaryCall, message: bytes) -> None:
@@ -47,52 +49,68 @@ class MaintenanceService:
             raftIndex=index,
             raftAppliedIndex=index,
             raftTerm=RAFT_TERM,
+            errors=map(describe, self._store.admission.alarms.raised()),
         )
         call.reply(self._context.current_header() + response.SerializeToString())
 
     def alarm(self, call: UnaryCall, message: bytes) -> None:
-        """Answer that there is no alarm; none can be raised."""
+        """List alarms for whoever has a name, raise or disarm them for an admin."""
         request = parse(rpc_pb2.AlarmRequest, message)
-        if request.action == rpc_pb2.AlarmRequest.ACTIVATE:
-            raise RpcError(Code.FAILED_PRECONDITION, "c101: alarms cannot be activated by hand")
-        call.reply(self._context.current_header())
+        auth = self._context.auth
+        if auth.enabled:
+            caller = auth.caller_of(call)
+            auth.require_named(caller)
+            if request.action != rpc_pb2.AlarmRequest.GET:
+                auth.require_admin(caller)
+        self._alarm(call, message)
+
+    async def _answer_alarm(self, message: bytes) -> bytes:
+        """List, raise or disarm. As with etcd the answer has no header."""
+        request = parse(rpc_pb2.AlarmRequest, message)
+        response = rpc_pb2.AlarmResponse()
+        alarms = self._store.admission.alarms
+        if request.action == rpc_pb2.AlarmRequest.GET:
+            response.alarms.extend(alarms.raised(request.alarm))
+        elif request.alarm != rpc_pb2.AlarmType.NONE:
+            alarm = rpc_pb2.AlarmMember(memberID=request.memberID, alarm=request.alarm)
+            raised = request.action == rpc_pb2.AlarmRequest.ACTIVATE
+            if raised or alarms.includes(alarm):
+                self._store.admission.check_working()
+                self._store.stage_alarm(alarm, raised=raised)
+                await self._store.durable()
+                response.alarms.append(alarm)
+        return response.SerializeToString()
 
     async def defragment(self, message: bytes) -> bytes:
         """Copy the write-ahead log into the database and give free pages back to the disk."""
         parse(rpc_pb2.DefragmentRequest, message)
-        self._store.admit()
+        self._store.admission.check_working()
         await self._store.defragment()
         # etcd leaves the header out here.
         return b""
 
     async def hash(self, message: bytes) -> bytes:
-        """Hash everything: equal data gives equal hashes among c101's, not with an etcd's."""
+        """Hash every change that is there; an etcd's covers its membership, too."""
         parse(rpc_pb2.HashRequest, message)
-        checksum = await self._checksum(self._store.revision)
-        response = rpc_pb2.HashResponse(hash=checksum)
+        response = rpc_pb2.HashResponse(hash=await self._hasher.everything())
         return self._context.current_header() + response.SerializeToString()
 
     async def hash_kv(self, message: bytes) -> bytes:
-        """Hash what is kept up to a revision (0: the current one); see ``hash``."""
+        """Hash what is kept up to a revision (0: the current one), as an etcd does."""
         request = parse(rpc_pb2.HashKVRequest, message)
         store = self._store
-        revision = request.revision or store.revision
-        if revision > store.revision:
-            raise refuse(refusal.FUTURE_REVISION)
-        if revision < store.compact_revision:
+        compacted = store.compact_revision
+        if 0 < request.revision <= compacted:
             raise refuse(refusal.COMPACTED)
-        response = rpc_pb2.HashKVResponse(
-            compact_revision=store.compact_revision, hash_revision=revision
-        )
-        response.hash = await self._checksum(revision)
+        if request.revision > store.revision:
+            raise refuse(refusal.FUTURE_REVISION)
+        checksum = await self._hasher.up_to(request.revision or store.revision)
+        response = rpc_pb2.HashKVResponse(hash=checksum, compact_revision=compacted)
         return self._context.current_header() + response.SerializeToString()
 
-    async def _checksum(self, revision: int) -> int:
-        checksum = start = 0
-        limit = bound(revision)
-        while rows := self._store.storage.scan(start, limit, ROWS_PER_STEP):
-            for change, key, record in rows:
-                checksum = zlib.crc32(change.to_bytes(8, "big") + key + (record or b""), checksum)
-            start = rows[-1][0] + 1
-            await self._context.clock.sleep(0)
-        return checksum
+    def move_leader(self, call: UnaryCall, message: bytes) -> None:
+        """Move the leadership to the one member, which has it; the answer has no header."""
+        request = parse(rpc_pb2.MoveLeaderRequest, message)
+        if request.targetID != self._store.storage.member_id:
+            raise refuse(refusal.BAD_TRANSFEREE)
+        call.reply(b"")

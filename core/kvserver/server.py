@@ -9,13 +9,23 @@ from typing import Self
 from c101.core.clock import Clock
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
+from c101.core.kvserver.auth import AuthService
+from c101.core.kvserver.auto_compaction import AutoCompaction
 from c101.core.kvserver.cluster import ClusterService
-from c101.core.kvserver.context import Context
+from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
+from c101.core.kvserver.election import ElectionService
+from c101.core.kvserver.health import HealthService
 from c101.core.kvserver.http import http_handler
+from c101.core.kvserver.in_process import InProcess
 from c101.core.kvserver.kv import KvService
 from c101.core.kvserver.lease import LeaseService, expire
+from c101.core.kvserver.lock import LockService
 from c101.core.kvserver.maintenance import MaintenanceService
+from c101.core.kvserver.options import GRPC_OVERHEAD_BYTES, KvOptions
+from c101.core.kvserver.reflection import ReflectionService
 from c101.core.kvserver.watch import WatchService
+from c101.core.rpc.limits import Limits
+from c101.core.rpc.peer import ADMIN_ROLE
 from c101.core.rpc.server import Server
 
 #: Calls that run when the server stops may take this long.
@@ -35,35 +45,66 @@ class KvServer:
     ConfigError or StorageError when the directory cannot be used.
     """
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        options: KvOptions = KvOptions(),  # noqa: B008
+    ) -> None:
         self._clock = clock
+        self._options = options
         self._directory = directory
         self._tasks: list[asyncio.Task[None]] = []
         #: where it listens
         self.urls: list[str] = []
 
     async def __aenter__(self) -> Self:
-        store = Store(Storage(self._directory), self._clock)
-        self.context = context = Context.of(store, self._clock)
+        options = self._options
+        store = Store(
+            Storage(self._directory),
+            self._clock,
+            quota_bytes=options.quota_backend_bytes if options.quota_backend_bytes > 0 else None,
+            write_bytes_max=options.max_request_bytes - LOG_ENTRY_BYTES,
+        )
+        self.context = context = Context.of(store, self._clock, options)
         lease = LeaseService(context)
+        unary = {
+            **KvService(context).handlers(),
+            **lease.handlers(),
+            **MaintenanceService(context).handlers(),
+            **ClusterService(context).handlers(),
+            **AuthService(context).handlers(),
+        }
+        # Lock and Election are clients of the services above, whatever these check.
+        inside = InProcess(context, dict(unary))
+        election, health = ElectionService(inside), HealthService(context)
+        unary.update(LockService(inside).handlers())
+        unary.update(election.handlers())
+        unary.update(health.handlers())
+        streams = {
+            "/etcdserverpb.Watch/Watch": WatchService(context).watch,
+            "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
+            **election.stream_handlers(),
+            **health.stream_handlers(),
+        }
+        streams.update(ReflectionService((*unary, *streams)).stream_handlers())
         self.rpc = Server(
-            {
-                **KvService(context).handlers(),
-                **lease.handlers(),
-                **MaintenanceService(context).handlers(),
-                **ClusterService(context).handlers(),
-            },
-            {
-                "/etcdserverpb.Watch/Watch": WatchService(context).watch,
-                "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
-            },
+            unary,
+            streams,
             http=http_handler(context),
+            limits=Limits(
+                message_bytes_max=options.max_request_bytes + GRPC_OVERHEAD_BYTES,
+                streams_max=options.max_concurrent_streams,
+            ),
         )
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(expire(store, self._clock), name="kv lease expiry"),
             loop.create_task(context.compactor.run(), name="kv compaction"),
         ]
+        if options.retention is not None:
+            automatic = AutoCompaction(context, self._clock, options.retention)
+            self._tasks.append(loop.create_task(automatic.run(), name="kv automatic compaction"))
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -73,6 +114,7 @@ class KvServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.context.reads.close()
+        self.context.auth.close()
         await self.context.store.close()
 
     async def listen_tcp(self, host: str, port: int) -> str:
@@ -86,8 +128,11 @@ class KvServer:
         return url
 
     async def listen_unix(self, path: Path) -> str:
-        """Listen on a unix socket that only its owner may use; return the URL."""
-        await self.rpc.serve_unix(path)
+        """Listen on a unix socket that only its owner may use; return the URL.
+
+        Who comes by it without a token is root, also while auth is on: the role is the socket.
+        """
+        await self.rpc.serve_unix(path, role=ADMIN_ROLE)
         url = f"unix://{path}"
         self.urls.append(url)
         return url

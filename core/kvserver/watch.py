@@ -2,8 +2,12 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
+
+from sortedcontainers import SortedList
 
 from c101.core.kv import refusal
+from c101.core.kv.auth import checks
 from c101.core.kv.record import varint
 from c101.core.kv.tree import Interval
 from c101.core.kv.watch import CatchUp, progress
@@ -15,10 +19,11 @@ from c101.core.rpc.status import RpcError
 
 #: Watches of one stream; one more is cancelled at once.
 WATCHES_PER_STREAM_MAX = 100_000
-#: How often a watch that asked for it hears the revision when nothing else was sent, in seconds.
-PROGRESS_SECONDS = 600.0
-#: How long such a notification waits, again and again, for events that are on their way.
-_MERGE_POLL_SECONDS = 0.05
+#: Watches that may be told how far they are before others get a turn.
+WATCHES_PER_STEP = 1_000
+
+#: A watch without a key begins here.
+FIRST_KEY = b"\0"
 
 _CREATED = b"\x18\x01"  # field 3 of WatchResponse
 _CANCELED = b"\x20\x01"  # field 4
@@ -65,10 +70,12 @@ class WatchSession:
         self._next_id = 0
         self._behind: deque[Watcher] = deque()
         self._work = asyncio.Event()
+        self._starts_ahead = SortedList()
         self._progress_wanted = False
+        self._progress_waits = False
+        self._progress_from = 0
         self._notifying = asyncio.Event()
         self.send = stream.send
-        self.send_parts = stream.send_parts
 
     # ---- the sink ----
 
@@ -76,6 +83,14 @@ class WatchSession:
     def pending_bytes(self) -> int:
         """How much waits for the client to read."""
         return self._stream.pending_bytes
+
+    def send_parts(self, parts: Sequence[bytes], /) -> None:
+        """Send one response that comes in parts; end the stream if more waits than it may."""
+        try:
+            self._stream.send_parts(parts)
+        except RpcError as exc:
+            # Of a revision of very many fragments; who delivers it has others to serve.
+            self._stream.stop(exc.status, exc.message)
 
     def behind(self, watcher: Watcher, /) -> None:
         """Have *watcher* caught up from the log."""
@@ -101,21 +116,14 @@ class WatchSession:
                 self._cancel(request.cancel_request.watch_id)
             case "progress_request":
                 self._progress_wanted = True
+                self._progress_from = max(self._progress_from, self._context.store.revision)
                 self._send_progress()
             case _:
                 return
 
     def _create(self, request: _Create) -> None:
         span = _interval(request.key, request.range_end)
-        refused = ""
-        if span[1] is not None and span[1] <= span[0]:
-            refused = refusal.WATCH_EMPTY_RANGE
-        elif request.start_revision < 0:
-            refused = refusal.COMPACTED[1]
-        elif request.watch_id and request.watch_id in self._watchers:
-            refused = refusal.WATCH_DUPLICATE_ID
-        elif len(self._watchers) >= WATCHES_PER_STREAM_MAX:
-            refused = refusal.TOO_MANY_REQUESTS[1]
+        refused = self._refused(request, span)
         header = self._context.current_header()
         if refused:
             reason = refused.encode()
@@ -129,6 +137,32 @@ class WatchSession:
         else:
             self._hub.add(watcher)
 
+    def _refused(self, request: _Create, span: Interval) -> str:
+        """Return why there is no such watch, or an empty string."""
+        denied = self._denied(request) if self._context.auth.enabled else ""
+        if denied:
+            return denied
+        if span[1] is not None and span[1] <= span[0]:
+            return refusal.WATCH_EMPTY_RANGE
+        if request.start_revision < 0:
+            return refusal.COMPACTED[1]
+        if request.watch_id and request.watch_id in self._watchers:
+            return refusal.WATCH_DUPLICATE_ID
+        if len(self._watchers) >= WATCHES_PER_STREAM_MAX:
+            return refusal.TOO_MANY_REQUESTS[1]
+        return ""
+
+    def _denied(self, request: _Create) -> str:
+        """Return why a watch is not permitted, in the words of etcd, or an empty string."""
+        auth = self._context.auth
+        try:
+            caller = auth.caller_of(self._stream)
+            checks.check_read(auth, caller, request.key or FIRST_KEY, request.range_end)
+        except RpcError as exc:
+            code = exc.status.name.title().replace("_", "")
+            return f"rpc error: code = {code} desc = {exc.message}"
+        return ""
+
     def _new_watcher(self, request: _Create, span: Interval) -> Watcher:
         watch_id = request.watch_id or self._free_id()
         start = request.start_revision or self._context.store.revision + 1
@@ -140,6 +174,8 @@ class WatchSession:
         watcher.progress_notify = request.progress_notify
         if watcher.progress_notify:
             self._notifying.set()
+        if start > self._hub.delivered_revision + 1:
+            self._starts_ahead.add(start)
         self._watchers[watch_id] = watcher
         return watcher
 
@@ -153,6 +189,7 @@ class WatchSession:
         watcher = self._watchers.pop(watch_id, None)
         if watcher is not None:
             self._hub.remove(watcher)
+            self._starts_ahead.discard(watcher.start_revision)
             self.send(self._context.current_header() + watcher.id_field + _CANCELED)
 
     def _compacted(self, watcher: Watcher) -> None:
@@ -164,13 +201,20 @@ class WatchSession:
     # ---- history ----
 
     async def catch_up(self) -> None:
-        """Bring watches that are behind up to date, a step each in turn, for ever."""
+        """Bring watches that are behind up to date, a step each in turn, for ever.
+
+        If history cannot be read the stream ends with the reason.
+        """
         while True:
             await self._work.wait()
             self._work.clear()
             while self._behind:
                 await self._stream.drain()
-                self._step(self._behind.popleft())
+                try:
+                    self._step(self._behind.popleft())
+                except RpcError as exc:
+                    self._stream.fail(exc.status, exc.message)
+                    return
                 # Everything that became ready meanwhile goes first.
                 await self._context.clock.sleep(0)
             self._send_progress()
@@ -178,6 +222,8 @@ class WatchSession:
     def _step(self, watcher: Watcher) -> None:
         if self._watchers.get(watcher.watch_id) is not watcher:
             return
+        # What it is sent here is of revisions up to this one.
+        self._progress_from = max(self._progress_from, self._context.store.revision)
         match self._hub.catch_up(watcher):
             case CatchUp.MORE:
                 self._behind.append(watcher)
@@ -188,58 +234,63 @@ class WatchSession:
 
     # ---- progress ----
 
-    def _synced(self) -> bool:
-        """Say whether every event up to the committed revision has been sent on this stream.
+    def _send_progress(self) -> None:
+        """Answer a request for progress as soon as nothing up to its revision is on its way."""
+        if self._progress_wanted and not self._progress_waits:
+            self._progress_waits = True
+            self._hub.when_delivered(self._progress_from, self._delivered)
+
+    def _delivered(self) -> None:
+        self._progress_waits = False
+        revision = self._hub.delivered_revision
+        if revision < self._progress_from:
+            # Meanwhile a watch was caught up further than that.
+            self._send_progress()
+        elif self._synced(revision):
+            self._progress_wanted = False
+            self.send(progress(self._context.header(revision)))
+
+    def _synced(self, revision: int) -> bool:
+        """Say whether every event up to *revision*, which is delivered, was sent on this stream.
 
         A watch from a later revision counts as not synced: a bookmark must not be older than
         where a watch starts.
         """
-        revision = self._context.store.revision
-        return all(
-            watcher.synced and watcher.start_revision <= revision + 1
-            for watcher in self._watchers.values()
-        )
-
-    def _send_progress(self) -> None:
-        store = self._context.store
-        if store.merging:
-            # Events of the revision that the bookmark would name are still on their way.
-            store.after_merge(self._send_progress)
-        elif self._progress_wanted and self._synced():
-            self._progress_wanted = False
-            self.send(progress(self._context.current_header()))
+        starts = self._starts_ahead
+        return not self._behind and not (starts and starts[-1] > revision + 1)
 
     async def notify_progress(self) -> None:
         """Tell watches that asked for it how far they are when nothing else did, for ever."""
+        interval_seconds = self._context.options.watch_progress_notify_seconds
         await self._notifying.wait()
         while True:
-            await self._context.clock.sleep(PROGRESS_SECONDS)
-            while self._context.store.merging:
-                await self._context.clock.sleep(_MERGE_POLL_SECONDS)
-            header = self._context.current_header()
-            revision = self._context.store.revision
-            for watcher in self._watchers.values():
-                if not watcher.progress_notify:
-                    continue
-                if (
-                    watcher.synced
-                    and not watcher.notified
-                    and watcher.next_revision <= revision + 1
-                ):
-                    self.send(header + watcher.id_field)
-                watcher.notified = False
+            await self._context.clock.sleep(interval_seconds)
+            watchers = list(self._watchers.values())
+            for first in range(0, len(watchers), WATCHES_PER_STEP):
+                self._notify(watchers[first : first + WATCHES_PER_STEP])
+                await self._context.clock.sleep(0)
+
+    def _notify(self, watchers: list[Watcher]) -> None:
+        revision = self._hub.delivered_revision
+        header = self._context.header(revision)
+        for watcher in watchers:
+            if not watcher.progress_notify or not watcher.synced:
+                continue
+            # One that has seen more has just been sent something.
+            if not watcher.notified and watcher.next_revision <= revision + 1:
+                self.send(header + watcher.id_field)
+            watcher.notified = False
 
     def close(self) -> None:
         """Let go of every watch."""
-        for watcher in self._watchers.values():
-            self._hub.remove(watcher)
-        self._watchers.clear()
+        watchers, self._watchers = self._watchers, {}
+        self._hub.let_go(watchers)
         self._behind.clear()
 
 
 def _interval(key: bytes, range_end: bytes) -> Interval:
     """Return what a watch covers; unlike a range it may have no key, which is the first one."""
-    low = key or b"\0"
+    low = key or FIRST_KEY
     if not range_end:
         return low, low + b"\0"
     return low, None if range_end == b"\0" else range_end

@@ -1,8 +1,9 @@
 """The client's end: calls over one connection, made when first used and again when it was lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from c101.core.rpc.client_call import NotProcessedError
 from c101.core.rpc.client_stream import ClientStream
 from c101.core.rpc.client_unary import ClientUnary
 from c101.core.rpc.client_wire import ClientWire
+from c101.core.rpc.deadlines import Deadlines
 from c101.core.rpc.dial import Dialer, TcpDialer, UnixDialer, dialer_for
 from c101.core.rpc.header_block import request, timeout_field
 from c101.core.rpc.limits import HEADER_BLOCKS_MAX, MIB, Limits
@@ -27,6 +29,9 @@ DIAL_SECONDS: Final = 15.0
 
 #: How long the last bytes of a channel that is closed may take to leave.
 CLOSING_SECONDS: Final = 1.0
+
+#: A deadline that is nearer than this is kept exactly.
+EXACT_SECONDS: Final = 1.0
 
 #: How often a call is made again that the other side says it has not looked at.
 ATTEMPTS_MAX: Final = 3
@@ -60,7 +65,9 @@ class Channel:
         self._retired: set[ClientWire] = set()
         self._waiting = 0
         self._closed = False
-        self._blocks: dict[str, bytes] = {}
+        # Heads of calls: those that need not wait have one for each method and time limit.
+        self._blocks: dict[tuple[str, Metadata, float | None], bytes] = {}
+        self._deadlines: Deadlines | None = None
         parts = urlsplit(dialer.name)
         self._scheme = b"https" if parts.scheme == "https" else b"http"
         self._authority = (parts.netloc.rpartition("@")[2] or "localhost").encode()
@@ -89,21 +96,47 @@ class Channel:
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            wire = await self._ready(path, deadline, timeout)
-            left = None if deadline is None else deadline - loop.time()
-            call = ClientUnary(wire.client, path, self._block(path, metadata, left), timeout)
-            timer = None if deadline is None else loop.call_at(deadline, call.on_deadline)
+            wire, left = self._wire, timeout
+            if attempt > 1 or wire is None or not wire.client.takes_calls:
+                wire = await self._ready(path, deadline, timeout)
+                left = None if deadline is None else deadline - loop.time()
+            block = self._block(path, metadata, left)
+            # A call that is alone is written at once: the next turn of the loop brings no other.
+            alone = not wire.client.streams
+            if alone:
+                wire.client.woken = True
+            call = ClientUnary(wire.client, path, block, timeout)
+            call.ask(request)
+            if alone:
+                wire.flush()
+            release = None if deadline is None else self._time(call, deadline, loop)
             try:
-                call.ask(request)
                 return await call.answer
             except NotProcessedError:
                 if attempt == ATTEMPTS_MAX:
                     raise
             finally:
                 call.cancel()
-                if timer is not None:
-                    timer.cancel()
+                if release is not None:
+                    release()
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _time(
+        self, call: ClientUnary, deadline: float, loop: asyncio.AbstractEventLoop
+    ) -> Callable[[], None] | None:
+        """Have *call* hear of its deadline; return what is to be called when it ends before.
+
+        A deadline that is far is noticed up to ``TICK_SECONDS`` late: most calls end long before.
+        """
+        left = deadline - loop.time()
+        if left < EXACT_SECONDS:
+            return loop.call_at(deadline, call.on_deadline).cancel
+        if self._deadlines is None:
+            self._deadlines = Deadlines(loop)
+        bucket = self._deadlines.add(call, left)
+        if bucket is None:
+            return loop.call_at(deadline, call.on_deadline).cancel
+        return partial(bucket.discard, call)
 
     @asynccontextmanager
     async def stream(
@@ -147,9 +180,30 @@ class Channel:
             text = f"{self.name} did not answer a ping within {timeout:g} s"
             raise DeadlineExceededError(text) from error
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls run, on the link or on one that is to close when they have ended."""
+        links = (*self._retired, *([self._wire] if self._wire else []))
+        return any(link.client.streams for link in links)
+
+    def retire(self) -> None:
+        """Take no more calls; the link closes once those that run have ended.
+
+        ``close`` is still due.
+        """
+        self._closed = True
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._wire is not None:
+            self._wire.retire()
+            self._retired.add(self._wire)
+            self._wire = None
+
     async def close(self) -> None:
         """End every call and close the link; the channel is of no more use."""
         self._closed = True
+        if self._deadlines is not None:
+            self._deadlines.close()
         if self._dialling is not None:
             self._dialling.cancel()
             await asyncio.wait([self._dialling])
@@ -168,23 +222,22 @@ class Channel:
 
     def _block(self, path: str, metadata: Metadata, left: float | None) -> bytes:
         """Return the header block of a call of *path* that has *left* seconds."""
-        if metadata:
+        known = (path, tuple(metadata), left)
+        block = self._blocks.get(known)
+        if block is None:
+            if len(self._blocks) >= HEADER_BLOCKS_MAX:
+                self._blocks.clear()
             fields = [(_bytes(name), _bytes(value)) for name, value in metadata]
             block = request(path.encode(), self._authority, self._scheme, fields)
-        else:
-            known = self._blocks.get(path)
-            if known is None:
-                if len(self._blocks) >= HEADER_BLOCKS_MAX:
-                    self._blocks.clear()
-                known = request(path.encode(), self._authority, self._scheme, ())
-                self._blocks[path] = known
-            block = known
-        return block if left is None else block + timeout_field(left)
+            if left is not None:
+                block += timeout_field(left)
+            self._blocks[known] = block
+        return block
 
     async def _ready(self, path: str, deadline: float | None, seconds: float | None) -> ClientWire:
         """Return a link that takes one more call."""
         wire = self._wire
-        if wire is not None and wire.client.usable and wire.client.has_room:
+        if wire is not None and wire.client.takes_calls:
             return wire
         try:
             async with asyncio.timeout_at(deadline):

@@ -5,14 +5,21 @@ from collections.abc import Callable
 from c101.core.rpc import frames
 from c101.core.rpc.client_call import ClientCall
 from c101.core.rpc.connection import Connection
-from c101.core.rpc.frames import ConnectionFailure, ErrorCode
+from c101.core.rpc.frames import (
+    END_STREAM,
+    ConnectionFailure,
+    ErrorCode,
+    pack_message_header,
+)
 from c101.core.rpc.header_decoder import list_bytes
 from c101.core.rpc.limits import (
+    FRAME_BYTES_MAX,
     HEADER_BLOCK_BYTES_REMEMBERED_MAX,
     HEADER_BLOCKS_MAX,
     WINDOW_BYTES_MAX,
     Limits,
 )
+from c101.core.rpc.messages import PREFIX_BYTES
 from c101.core.rpc.responses import ResponseHead, parse_response
 from c101.core.rpc.status import Code
 from c101.core.rpc.stream import Stream
@@ -60,6 +67,16 @@ class ClientConnection(Connection):
         """Whether one more call may be made now."""
         return len(self.streams) < self.peer_streams_max
 
+    @property
+    def takes_calls(self) -> bool:
+        """Whether one more call may be made at once (``usable`` and ``has_room``)."""
+        return (
+            not self.closed
+            and not self.goaway_received
+            and self.last_stream_id < WINDOW_BYTES_MAX
+            and len(self.streams) < self.peer_streams_max
+        )
+
     def take_stream_id(self) -> int:
         """Return the number for the next stream."""
         self.last_stream_id += 2
@@ -69,6 +86,26 @@ class ClientConnection(Connection):
         """Send the head of *call*."""
         self.streams[call.stream_id] = call
         self.write_headers(frames.headers(call.stream_id, block, end_stream=False))
+
+    def send_only(self, call: ClientCall, message: bytes) -> None:
+        """Send the one message of *call*, and its end in the same frame where that can be."""
+        size = len(message) + PREFIX_BYTES
+        if (
+            size <= call.send_window
+            and size <= self.send_window
+            and size <= self.room
+            and size <= FRAME_BYTES_MAX
+        ):
+            call.send_window -= size
+            self.send_window -= size
+            self.room -= size
+            call.local_closed = True
+            head = pack_message_header(0, size, 0, END_STREAM, call.stream_id, 0, len(message))
+            self.output += (head, message)
+            self.announce()
+        else:
+            self.send_message(call, message)
+            call.end()
 
     def cancel(self, stream: Stream) -> None:
         """Tell the server that nobody waits for the rest of *stream*."""

@@ -72,6 +72,12 @@ class ClientStream(ClientCall):
         while self.pending_bytes >= self.client.limits.drain_bytes_low and not self.over:
             await self._writable.wait()
 
+    def cancel(self) -> None:
+        """Give the call up, if it is not over; a reader that waits sees its end."""
+        super().cancel()
+        self._readable.notify()
+        self._writable.notify()
+
     def on_message(self, message: bytes) -> None:
         """Queue *message* for the reader; the stream's window bounds the queue."""
         assert self.inbound is not None

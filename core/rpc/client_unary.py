@@ -26,8 +26,7 @@ class ClientUnary(ClientCall):
 
     def ask(self, request: bytes) -> None:
         """Send the one message."""
-        self.client.send_message(self, request)
-        self.end()
+        self.client.send_only(self, request)
 
     def on_data(self, payload: bytes, flow_bytes: int, end: int) -> None:
         """Take the answer: mostly one message, whole, in one frame."""

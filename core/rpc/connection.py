@@ -25,9 +25,11 @@ from c101.core.rpc.frames import (
     unpack_header,
 )
 from c101.core.rpc.header_decoder import HeaderDecoder
+from c101.core.rpc.header_part import HeaderPart
 from c101.core.rpc.limits import (
     CONTINUATIONS_MAX,
     FRAME_BYTES_MAX,
+    FRAMES_PER_TURN,
     HEADER_TABLE_BYTES_MAX,
     WINDOW_BYTES_DEFAULT,
     WINDOW_BYTES_MAX,
@@ -43,25 +45,16 @@ logger = logging.getLogger(__name__)
 _PING_BYTES: Final = 8
 
 
-class _HeaderPart:
-    """A header block whose CONTINUATION frames are still to come."""
-
-    __slots__ = ("block", "continuations", "end_stream", "stream_id")
-
-    def __init__(self, stream_id: int, block: bytes, end_stream: int) -> None:
-        self.stream_id = stream_id
-        self.block = block
-        self.end_stream = end_stream
-        self.continuations = 0
-
-
 class Connection(SendSide):
     """What the two roles of a connection share.
 
-    *now* returns monotonic seconds; *wake* is ``SendSide``'s.
+    *now* returns monotonic seconds; *wake* is ``SendSide``'s. ``more`` says that whole frames wait
+    for ``go_on``, because others should have a turn first. ``turn_left`` is how many frames and
+    messages this turn still takes.
     """
 
     __slots__ = (
+        "_at",
         "_control_rate",
         "_greeted",
         "_header_part",
@@ -73,9 +66,11 @@ class Connection(SendSide):
         "goaway_received",
         "held_bytes",
         "last_stream_id",
+        "more",
         "now",
         "peer_streams_max",
         "receive_window",
+        "turn_left",
     )
 
     def __init__(
@@ -93,8 +88,11 @@ class Connection(SendSide):
         self._control_rate = Rate(limits.pings_burst, limits.pings_per_second, now)
         self._sent_at_ping = -1
         self._greeted = False
-        self._header_part: _HeaderPart | None = None
+        self._header_part: HeaderPart | None = None
         self._unparsed = b""
+        self._at = 0
+        self.more = False
+        self.turn_left = 0
         self._kinds: tuple[Callable[[int, int, bytes], None], ...] = (
             self._on_unusual_data,
             self._on_unusual_headers,
@@ -145,20 +143,28 @@ class Connection(SendSide):
         self.write(preface + frames.settings(values) + frames.window_update(0, grant))
 
     def receive(self, data: bytes) -> None:
-        """Take *data* from the peer; the caller writes the output afterwards."""
+        """Take *data* from the peer; the caller writes the output afterwards.
+
+        If ``more`` is true then, the caller reads no more and calls ``go_on`` a turn later.
+        """
         if self.closed:
             return
-        # Whoever calls this writes afterwards: no need to be woken for what is made meanwhile.
-        self.woken = True
-        try:
-            if self._unparsed:
-                data = self._unparsed + data
-                self._unparsed = b""
-            if not self._greeted:
-                self._check_greeting(data)
-            self._parse(data)
-        except ConnectionFailure as failure:
-            self.fail(failure.error, failure.reason)
+        if self._unparsed:
+            data = self._unparsed[self._at :] + data
+            self._unparsed = b""
+        if self.more:
+            # A transport that was told to read no more may still hand over what it had.
+            self._unparsed = data
+            self._at = 0
+        else:
+            self._take_apart(data, 0)
+
+    def go_on(self) -> None:
+        """Take the next of what ``receive`` left; the caller writes the output afterwards."""
+        data, self._unparsed = self._unparsed, b""
+        self.more = False
+        if not self.closed:
+            self._take_apart(data, self._at)
 
     def fail(self, error: ErrorCode, reason: str) -> None:
         """Say GOAWAY and end every stream; the transport is to be closed after the output."""
@@ -182,11 +188,21 @@ class Connection(SendSide):
 
     # -- taking bytes apart -------------------------------------------------------------------
 
-    def _parse(self, data: bytes) -> None:
+    def _take_apart(self, data: bytes, at: int) -> None:
+        # Whoever calls this writes afterwards: no need to be woken for what is made meanwhile.
+        self.woken = True
+        self.turn_left = FRAMES_PER_TURN
+        try:
+            if not self._greeted:
+                self._check_greeting(data)
+            self._parse(data, at)
+        except ConnectionFailure as failure:
+            self.fail(failure.error, failure.reason)
+
+    def _parse(self, data: bytes, at: int) -> None:
         streams = self.streams
-        at = 0
         size = len(data)
-        while size - at >= HEADER_BYTES:
+        while self.turn_left > 0 and size - at >= HEADER_BYTES:
             length_high, length, kind, flags, stream_id = unpack_header(data, at)
             if length_high or length > FRAME_BYTES_MAX:
                 raise ConnectionFailure(ErrorCode.FRAME_SIZE_ERROR, "frame too large")
@@ -210,7 +226,10 @@ class Connection(SendSide):
                 self._kinds[kind](flags, stream_id & STREAM_ID_MASK, payload)
             if self.closed:
                 return
-        self._unparsed = data[at:]
+            self.turn_left -= 1
+        # Nothing is cut off while there is more: that would copy all that is left once a turn.
+        self.more = self.turn_left <= 0 and size - at >= HEADER_BYTES
+        self._unparsed, self._at = (data, at) if self.more else (data[at:], 0)
 
     def _check_greeting(self, data: bytes) -> None:
         if len(data) >= frames.HEADER_BYTES:
@@ -254,7 +273,7 @@ class Connection(SendSide):
         if flags & END_HEADERS:
             self.on_headers(stream_id, block, end_stream)
         else:
-            self._header_part = _HeaderPart(stream_id, block, end_stream)
+            self._header_part = HeaderPart(stream_id, block, end_stream)
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         part = self._header_part

@@ -30,7 +30,7 @@ Bucket = set[Expiring]
 
 
 class Deadlines:
-    """The deadlines of all calls of one server, on *loop*."""
+    """The deadlines of all calls of one server or channel, on *loop*."""
 
     __slots__ = ("_buckets", "_loop", "_timers")
 

@@ -31,6 +31,13 @@ TURN_BYTES_MAX = 64 * KIB
 #: A transport holding more than this pauses all streams of its connection.
 WRITE_BUFFER_BYTES_MAX = 1 * MIB
 
+#: Frames, and messages within them, that are taken out of what was read before others get a turn;
+#: the rest waits, and nothing more is read meanwhile. A small request is two frames.
+FRAMES_PER_TURN = 256
+
+#: Messages that the reader of a stream finds waiting before others get a turn.
+MESSAGES_PER_TURN = 64
+
 #: How long the last frames of a connection that ends may take to leave.
 LAST_WORDS_SECONDS = 5.0
 

@@ -89,8 +89,13 @@ class Server:
         self._listeners.append(listener)
         return listener
 
-    async def serve_unix(self, path: str | Path, mode: int = 0o600) -> asyncio.Server:
+    async def serve_unix(
+        self, path: str | Path, mode: int = 0o600, *, role: str = ""
+    ) -> asyncio.Server:
         """Listen on the unix socket *path*; a socket that nobody listens on is replaced.
+
+        *role* is what handlers see as the ``role`` of peers that come by it: the file's mode and
+        owner say who that may be.
 
         Raises:
             ConfigError: somebody listens there, something else is there, or it is not allowed.
@@ -103,7 +108,9 @@ class Server:
             sock.bind(str(path))
             # Before anybody can connect: bind alone leaves the mode to the umask.
             path.chmod(mode)
-            listener = await loop.create_unix_server(self.protocol, sock=sock, backlog=_BACKLOG)
+            listener = await loop.create_unix_server(
+                lambda: ServerWire(self, None, role), sock=sock, backlog=_BACKLOG
+            )
         except OSError as error:
             sock.close()
             raise ConfigError(f"cannot listen on {path}: {error.strerror or error}") from error

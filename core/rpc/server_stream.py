@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from c101.core.rpc.header_block import OK_TRAILERS
+from c101.core.rpc.limits import MESSAGES_PER_TURN
 from c101.core.rpc.routes import RequestHead
 from c101.core.rpc.server_call import ANSWERED, ServerCall
 from c101.core.rpc.status import Code, RpcError
-from c101.core.rpc.wakeups import Signal
+from c101.core.rpc.wakeups import Signal, next_turn
 
 if TYPE_CHECKING:
     from c101.core.rpc.server_connection import ServerConnection
@@ -19,22 +20,28 @@ logger = logging.getLogger(__name__)
 class ServerStream(ServerCall):
     """A streaming call. One task reads it by ``async for``; any code on the loop may send.
 
+    A reader that finds many messages waiting gives others a turn now and then.
     The handler's task is cancelled when the caller goes away or the deadline passes.
     ``pending_bytes`` is what waits for the caller to read: a handler that makes messages faster
     than that awaits ``drain()``.
     """
 
-    __slots__ = ("_readable", "_writable")
+    __slots__ = ("_readable", "_turn_left", "_writable")
 
     def __init__(self, server: "ServerConnection", stream_id: int, head: RequestHead) -> None:
         super().__init__(server, stream_id, head)
         self._readable = Signal()
+        self._turn_left = MESSAGES_PER_TURN
         self._writable = Signal()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
+        self._turn_left -= 1
+        if not self._turn_left:
+            self._turn_left = MESSAGES_PER_TURN
+            await next_turn()
         while True:
             inbound = self.inbound
             if inbound is not None and inbound.unread:
@@ -45,6 +52,7 @@ class ServerStream(ServerCall):
             if self.remote_closed or self.state:
                 raise StopAsyncIteration
             await self._readable.wait()
+            self._turn_left = MESSAGES_PER_TURN
 
     def send(self, message: bytes) -> None:
         """Send *message*, or queue it until the caller's windows allow; nothing when over.

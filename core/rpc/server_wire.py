@@ -19,12 +19,13 @@ _KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (soc
 
 
 class ServerWire(Wire):
-    """One accepted connection of *server*."""
+    """One accepted connection of *server*; *role* is that of the unix socket it came by."""
 
-    def __init__(self, server: "Server", peer: Peer | None) -> None:
+    def __init__(self, server: "Server", peer: Peer | None, role: str = "") -> None:
         super().__init__()
         self._server = server
         self._peer = peer
+        self._role = role
         self._first = b""
         self._http2: ServerConnection | None = None
         self._http1: Http1Connection | None = None
@@ -38,7 +39,7 @@ class ServerWire(Wire):
             self.transport.abort()
             return
         if self._peer is None:
-            self._peer = peer_of(transport)
+            self._peer = peer_of(transport, self._role)
         if self._peer.kind == "tcp":
             _keep_alive(transport.get_extra_info("socket"))
         seconds = self._server.limits.preface_seconds
@@ -50,6 +51,8 @@ class ServerWire(Wire):
         if connection is not None:
             connection.receive(data)
             self.flush()
+            if connection.more:
+                self.take_turns()
         elif self._http1 is not None:
             self._serve_http1(data)
         else:

@@ -118,6 +118,7 @@ class Stream(ABC):
         except RpcError as error:
             self.on_malformed(error)
             return
+        connection.turn_left -= len(messages)
         for message in messages:
             self.on_message(message)
         if connection.held_bytes > limits.held_bytes_max:

@@ -130,10 +130,10 @@ class UnaryCall(ServerCall):
             logger.exception("handler failed", extra={"method": self.method.decode()})
             self.fail(Code.INTERNAL, "internal error")
 
-    async def run(self, answer: Awaitable[bytes]) -> None:
-        """Answer with what *answer* returns or raises."""
+    async def run(self, answer: Callable[[bytes], Awaitable[bytes]], message: bytes) -> None:
+        """Answer *message* with what *answer* returns or raises."""
         try:
-            self.reply(await answer)
+            self.reply(await answer(message))
         except RpcError as error:
             self.fail(error.status, error.message)
         except Exception:
@@ -146,6 +146,6 @@ def unary(answer: Callable[[bytes], Awaitable[bytes]]) -> UnaryHandler:
     """Make a handler of a coroutine function: it runs in a task that ends with the call."""
 
     def handler(call: UnaryCall, message: bytes) -> None:
-        call.task = call.server.spawn(call.run(answer(message)), call.method)
+        call.task = call.server.spawn(call.run(answer, message), call.method)
 
     return handler

@@ -1,6 +1,8 @@
 """Waking the tasks that wait for something to change."""
 
 import asyncio
+from collections.abc import Generator
+from types import coroutine
 
 
 class Signal:
@@ -28,3 +30,9 @@ class Signal:
             await waiter
         finally:
             self._waiters.discard(waiter)
+
+
+@coroutine
+def next_turn() -> Generator[None, None, None]:
+    """Go on when everybody else who is ready had a turn."""
+    yield

@@ -22,6 +22,7 @@ class Wire(asyncio.Protocol):
         self.connection: Connection | None = None
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.TimerHandle | None = None
+        self._reading_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start on *transport*."""
@@ -36,6 +37,27 @@ class Wire(asyncio.Protocol):
         if connection is not None:
             connection.receive(data)
             self.flush()
+            if connection.more:
+                self.take_turns()
+
+    def take_turns(self) -> None:
+        """Read no more until all that was read is taken, a part of it each turn of the loop."""
+        if not self._reading_paused and self.transport is not None:
+            self._reading_paused = True
+            self.transport.pause_reading()
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        connection, transport = self.connection, self.transport
+        assert connection is not None
+        connection.go_on()
+        self.flush()
+        if connection.more:
+            self._loop.call_soon(self._go_on)
+            return
+        self._reading_paused = False
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading()
 
     def wake(self) -> None:
         """Write what the connection has, at the end of this turn of the loop."""

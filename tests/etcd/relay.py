@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 CHUNK_BYTES = 65_536
+#: What may be on the way at once; a sender is held up by more.
+CHUNKS_MAX = 1_000
 
 
 class Relay:
@@ -14,11 +16,13 @@ class Relay:
     ``cut`` ends all connections, and those that come until ``mend``; ``silence`` keeps them open
     and passes nothing on until then, like a network that went away; ``forget`` never passes
     anything on again over those that are open, like a NAT that lost its table.
+    ``delay_seconds`` is what data takes longer, either way; what follows is not held up by it.
     """
 
     def __init__(self, port: int) -> None:
         self.port = 0
         self.accepted = 0
+        self.delay_seconds = 0.0
         self._target = port
         self._whole = True
         self._flowing = asyncio.Event()
@@ -89,12 +93,27 @@ class Relay:
             far_writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            flowing = self._flowing
+        flowing = self._flowing
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(CHUNKS_MAX)
+
+        async def read() -> None:
             while data := await reader.read(CHUNK_BYTES):
-                await flowing.wait()
-                writer.write(data)
-                await writer.drain()
+                await arrived.put((loop.time() + self.delay_seconds, data))
+            await arrived.put((0.0, b""))
+
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(read())
+            with contextlib.suppress(OSError):
+                while True:
+                    due, data = await arrived.get()
+                    if not data:
+                        break
+                    await asyncio.sleep(due - loop.time())
+                    await flowing.wait()
+                    writer.write(data)
+                    await writer.drain()
+            reading.cancel()
 
 
 @asynccontextmanager

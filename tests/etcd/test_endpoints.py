@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from c101.core.errors import DeadlineExceededError, LinkError, LinkLostError
+from c101.core.etcd import connect
 from c101.core.etcd.client import Client
+from c101.core.etcd.txn import Put
 from tests.etcd.conftest import client_of
 from tests.etcd.relay import relay_to
 from tests.processes import KVProcess
@@ -110,13 +112,15 @@ async def test_after_a_write_that_nobody_answered_the_next_goes_elsewhere(
 ) -> None:
     async with (
         relay_to(server.port) as relay,
-        client_of(relay, server, timeout_seconds=0.3) as client,
+        client_of(relay, server, timeout_seconds=10) as client,
     ):
         await client.get(prefix)
         relay.silence()
         with pytest.raises(DeadlineExceededError):
-            await client.put(prefix, "1")
+            await client.within(0.3).put(prefix, "1")
+        before = relay.accepted
         await client.put(prefix, "2")
+        assert relay.accepted == before
 
 
 async def test_a_link_that_fell_silent_is_replaced_after_a_request_found_out(
@@ -237,3 +241,55 @@ async def test_who_fails_fast_waits_for_a_server_that_was_there(
         assert not reading.done()
         relay.mend()
         assert await reading is not None
+
+
+async def test_what_runs_on_an_endpoint_that_is_left_out_ends_in_its_own_time(
+    server: KVProcess, prefix: str
+) -> None:
+    async with relay_to(server.port) as relay, connect(relay.url) as client:
+        async with client.watch(prefix) as watch:
+            # What the member says of itself is not the relay.
+            assert await client.cluster.sync() == (server.url,)
+            for number in range(3):
+                await client.put(prefix, str(number))
+                async with asyncio.timeout(5):
+                    batch = await anext(watch)
+                assert batch.events[0].kv.value == str(number).encode()
+            assert relay.accepted == 1
+            relay.cut()
+            relay.mend()
+            await client.put(prefix, "after")
+            async with asyncio.timeout(5):
+                assert (await anext(watch)).events[0].kv.value == b"after"
+        assert relay.accepted == 1, "the watch went on at the endpoint that took its place"
+
+
+async def test_a_view_with_less_time_ends_in_that_and_shares_the_link(
+    server: KVProcess, prefix: str
+) -> None:
+    async with relay_to(server.port) as relay, client_of(relay, timeout_seconds=30) as client:
+        await client.put(prefix, "1")
+        quick = client.within(0.3)
+        assert await quick.get(prefix) is not None
+        assert relay.accepted == 1
+        relay.silence()
+        async with asyncio.timeout(10):
+            with pytest.raises(DeadlineExceededError):
+                await quick.get(prefix)
+            with pytest.raises(DeadlineExceededError):
+                await quick.put(prefix, "2")
+
+
+async def test_a_transaction_that_may_be_repeated_is_when_its_answer_is_lost(
+    server: KVProcess, prefix: str
+) -> None:
+    async with relay_to(server.port) as relay, client_of(relay) as client:
+        await client.put(prefix, "0")
+        relay.silence()
+        writing = asyncio.create_task(
+            client.transaction(compare=[], success=[Put(prefix, "1")], repeatable=True)
+        )
+        await asyncio.sleep(0.05)
+        relay.cut()
+        relay.mend()
+        assert (await writing).succeeded

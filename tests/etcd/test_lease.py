@@ -12,6 +12,7 @@ import pytest
 
 from c101.core.etcd.client import Client
 from c101.core.etcd.errors import LeaseExistsError, LeaseNotFoundError
+from c101.core.etcd.lease import HeldLease
 from tests.etcd.conftest import client_of
 from tests.etcd.relay import relay_to
 from tests.processes import KVProcess
@@ -109,12 +110,20 @@ async def test_a_lease_is_renewed_over_a_lost_link(server: KVProcess, prefix: st
 
 @OWN_ONLY
 async def test_a_lease_is_renewed_over_a_killed_server(own_server: KVProcess) -> None:
-    async with client_of(own_server) as client, client.held_lease(1.5) as lease:
+    async with client_of(own_server) as client, client.held_lease(6) as lease:
         await asyncio.to_thread(own_server.kill)
         await asyncio.to_thread(own_server.start)
-        await asyncio.sleep(2.2)
+        await renewed(lease)
+        assert (await client.get_lease_info(lease.id)).granted_ttl == 8
+
+
+async def renewed(lease: HeldLease) -> None:
+    """Return when *lease* was renewed once more: only that gives it time. Fails if it is lost."""
+    left = lease.remaining_seconds
+    while lease.remaining_seconds <= left:
         assert not lease.lost.is_set()
-        assert (await client.get_lease_info(lease.id)).granted_ttl == 2
+        left = lease.remaining_seconds
+        await asyncio.sleep(0.02)
 
 
 @OWN_ONLY

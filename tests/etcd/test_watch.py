@@ -187,13 +187,16 @@ async def test_a_watch_resumes_over_kills_without_a_gap_or_a_repeat(
     acknowledged: list[int] = []
     async with client_of(own_server, timeout_seconds=10) as client:
         async with client.watch_prefix("k/", on_link=links.append) as watch:
-            writing = asyncio.create_task(write(client, acknowledged, upto=400))
+            last = asyncio.Event()
+            writing = asyncio.create_task(write(client, acknowledged, upto=400, last=last))
             seen: list[WatchEvent] = []
             for killed_at in (50, 150):
                 while len(seen) < killed_at:
                     seen += (await anext(watch)).events
                 await asyncio.to_thread(own_server.kill)
                 await asyncio.to_thread(own_server.start)
+            # However fast the rest was written: this is seen over the third link.
+            last.set()
             async with asyncio.timeout(30):
                 while seen[-1].kv.value != b"last":
                     seen += (await anext(watch)).events
@@ -209,11 +212,12 @@ async def test_a_watch_resumes_over_kills_without_a_gap_or_a_repeat(
     assert links.count(True) == 3
 
 
-async def write(client: Client, acknowledged: list[int], *, upto: int) -> None:
+async def write(client: Client, acknowledged: list[int], *, upto: int, last: asyncio.Event) -> None:
     for number in range(upto):
         with contextlib.suppress(C101Error):
             await client.put(f"k/{number:04}", str(number))
             acknowledged.append(number)
+    await last.wait()
     await client.put("k/last", "last")
 
 

@@ -8,6 +8,7 @@ from c101.core.kv.compactor import Compactor
 from c101.core.kv.reads import Reads
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
+from tests.kv.held import Held
 
 
 class HurriedClock:
@@ -52,3 +53,8 @@ async def compactor(store: Store, clock: HurriedClock) -> AsyncIterator[Compacto
     yield one
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    return Held(monkeypatch)

@@ -43,6 +43,19 @@ async def test_a_bucket_alone_moves_no_revision(tmp_path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize("noted", ["scheduled_compaction", "finished_compaction"])
+async def test_the_revision_is_never_below_a_compaction_though_it_left_nothing_as_in_etcd_17780(
+    tmp_path: Path, noted: str
+) -> None:
+    await Store(Storage(tmp_path), SystemClock()).close()
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as file:
+        file.execute("insert into meta values(?, 50)", (noted,))
+    store = Store(Storage(tmp_path), SystemClock())
+    assert store.revision == 50
+    assert store.compact_revision == 50
+    await store.close()
+
+
 async def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path) -> None:
     await Store(Storage(tmp_path), SystemClock()).close()
     with closing(sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)) as file:

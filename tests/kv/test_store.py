@@ -8,6 +8,7 @@ import pytest
 from c101.core.kv import write
 from c101.core.kv.compactor import Compactor
 from c101.core.kv.reads import Reads
+from c101.core.kv.record import VERSION
 from c101.core.kv.store import Store
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.status import Code, RpcError
@@ -95,6 +96,67 @@ async def test_a_failed_disk_leaves_the_store_readable_only(store: Store, reads:
         store.admit()
     found = await read(reads, everything())
     assert [kv.key for kv in found.kvs] == [b"a"]
+
+
+class Then:
+    """An answer that does something as its commit is merged."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def reply(self, _message: bytes) -> None:
+        self._then()
+
+    def fail(self, status: Code, message: str) -> None:
+        raise RpcError(status, message)
+
+
+async def test_a_key_deleted_twice_within_two_commits_is_gone_for_the_next_write(
+    store: Store,
+) -> None:
+    put(store, b"a")
+    await store.durable()
+    found: list[object] = []
+
+    def look() -> None:
+        # What came before the second deletion is merged, the deletion is being written.
+        found.append(store.current(b"a"))
+        put(store, b"a", b"again")
+        found.append(store.current(b"a"))
+
+    delete(store, b"a")
+    put(store, b"a")
+    store.answer(Then(look), b"")
+    store._submit()
+    delete(store, b"a")
+    await store.durable()
+    await store.durable()
+    missing, state = found
+    assert missing is None
+    assert isinstance(state, tuple)
+    assert state[VERSION] == 1
+    assert store.index.states[b"a"] == state
+    assert not store.staged
+
+
+async def test_a_refusal_waits_for_what_it_was_decided_by(store: Store) -> None:
+    heard: list[str] = []
+
+    class Hears:
+        def reply(self, _message: bytes) -> None:
+            heard.append("durable")
+
+        def fail(self, _status: Code, message: str) -> None:
+            heard.append(message)
+
+    store.refuse(Hears(), RpcError(Code.NOT_FOUND, "settled"))
+    put(store, b"a")
+    store.answer(Hears(), b"")
+    store.refuse(Hears(), RpcError(Code.NOT_FOUND, "refused"))
+    store.refuse(Hears(), RpcError(Code.RESOURCE_EXHAUSTED, "too many"))
+    assert heard == ["settled", "too many"]
+    await store.durable()
+    assert heard == ["settled", "too many", "durable", "refused"]
 
 
 async def test_nothing_is_visible_before_its_commit(store: Store) -> None:

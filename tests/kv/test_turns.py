@@ -69,9 +69,14 @@ async def perform(store: Store, steps: Generator[None, None, list[bytes]]) -> by
 
     store.gate.perform(steps, staged)
     answer = await done
-    while store.merging:
-        await asyncio.sleep(0)
+    await delivered(store)
     return answer
+
+
+async def delivered(store: Store) -> None:
+    """Wait until all that is durable is merged and told to every watch."""
+    while store.merging or store.watches.delivered_revision < store.revision:
+        await asyncio.sleep(0)
 
 
 def deletion(store: Store, **options: Any) -> Generator[None, None, list[bytes]]:

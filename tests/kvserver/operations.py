@@ -1,175 +1,289 @@
-"""Random requests, as hypothesis draws them: the same for ours and for a real etcd.
+"""Random requests, the same for ours and for a real etcd.
 
-Keys, revisions and leases are drawn relative to a sequence (few keys, so that they meet) and made
-absolute by ``bind``.
+An operation is read off a number, digit by digit (``read_operation``), so that a draw costs
+little. Keys, revisions and leases are relative to a sequence (few keys, so that they meet);
+``Binding`` makes them absolute.
+As text an operation is one line, its method and its request: a sequence is a script.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+from google.protobuf import text_format
 from google.protobuf.message import Message
-from hypothesis import strategies as st
 
 from c101.core.proto import rpc_pb2
 
-KEYS = (b"", b"a", b"a\0", b"ab", b"b", b"c", b"c\xff", b"d")
-LEASES = (1, 2)
+KEYS = (b"a", b"a\0", b"ab", b"b", b"c", b"c\xff", b"d")
+#: Granted and revoked at random, and granted at the beginning for as long as the sequence lasts.
+PASSING_LEASES = (1, 2)
+LASTING_LEASES = (3, 4)
+TTL_SECONDS = 900
+#: What a number must have to say all that an operation may be; beyond it everything is 0.
+NUMBER_BYTES = 64
+#: How often each method is drawn.
+WEIGHTS = {
+    "KV/Put": 12,
+    "KV/Range": 12,
+    "KV/DeleteRange": 4,
+    "KV/Txn": 16,
+    "KV/Compact": 2,
+    "Lease/LeaseGrant": 2,
+    "Lease/LeaseRevoke": 2,
+    "Lease/LeaseTimeToLive": 2,
+    "Lease/LeaseKeepAlive": 2,
+    "Lease/LeaseLeases": 1,
+    "Watch/Watch": 2,
+}
+#: Stands for the end of the sequence's prefix where a range ends.
+ALL = b"*"
+
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Operation:
-    """A method, its request with relative parts, and its response type."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """What is sent to a path and what comes back."""
 
-    path: str
-    request: Message
+    request: type[Message]
     response: type[Message]
 
 
-_rarely = st.integers(0, 24).map(lambda number: number == 11)
-_key = st.one_of(*[st.sampled_from(KEYS[1:5])] * 9, st.sampled_from(KEYS))
-_value = st.sampled_from((b"", b"1", b"2", b"x" * 40))
-_revision = st.sampled_from((0, 0, 0, 0, 0, 0, 2, 3, 4, 5, 6, 7, 8, 1, -1, 100))
-_lease = st.sampled_from((0, 0, 0, 0, 0, 0, *LEASES, *LEASES, 1, 9))
-_small = st.integers(0, 8)
-_flag = st.sampled_from((False, False, True))
-#: "" single key, "*" the whole prefix of the sequence, another key
-_end = st.sampled_from((None, b"*", None, b"*", b"*", *KEYS[2:]))
+METHODS = {
+    "KV/Put": Method(request=rpc_pb2.PutRequest, response=rpc_pb2.PutResponse),
+    "KV/Range": Method(request=rpc_pb2.RangeRequest, response=rpc_pb2.RangeResponse),
+    "KV/DeleteRange": Method(
+        request=rpc_pb2.DeleteRangeRequest, response=rpc_pb2.DeleteRangeResponse
+    ),
+    "KV/Txn": Method(request=rpc_pb2.TxnRequest, response=rpc_pb2.TxnResponse),
+    "KV/Compact": Method(request=rpc_pb2.CompactionRequest, response=rpc_pb2.CompactionResponse),
+    "Lease/LeaseGrant": Method(
+        request=rpc_pb2.LeaseGrantRequest, response=rpc_pb2.LeaseGrantResponse
+    ),
+    "Lease/LeaseRevoke": Method(
+        request=rpc_pb2.LeaseRevokeRequest, response=rpc_pb2.LeaseRevokeResponse
+    ),
+    "Lease/LeaseTimeToLive": Method(
+        request=rpc_pb2.LeaseTimeToLiveRequest, response=rpc_pb2.LeaseTimeToLiveResponse
+    ),
+    "Lease/LeaseKeepAlive": Method(
+        request=rpc_pb2.LeaseKeepAliveRequest, response=rpc_pb2.LeaseKeepAliveResponse
+    ),
+    "Lease/LeaseLeases": Method(
+        request=rpc_pb2.LeaseLeasesRequest, response=rpc_pb2.LeaseLeasesResponse
+    ),
+    "Watch/Watch": Method(request=rpc_pb2.WatchCreateRequest, response=rpc_pb2.WatchResponse),
+}
 
 
-def _ranged(request: Message, end: bytes | None) -> None:
-    if end is not None:
-        request.range_end = end  # type: ignore[attr-defined]
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A method and its request with relative parts."""
+
+    path: str
+    request: Message
+
+    def __str__(self) -> str:
+        return f"{self.path} {text_format.MessageToString(self.request, as_one_line=True)}".strip()
+
+    @classmethod
+    def parse(cls, line: str) -> "Operation":
+        """Return the operation that *line* is the text of."""
+        path, _, text = line.partition(" ")
+        return cls(path, text_format.Parse(text, METHODS[path].request()))
 
 
-@st.composite
-def ranges(draw: st.DrawFn) -> rpc_pb2.RangeRequest:
+def script(sequence: Iterable[Operation]) -> str:
+    """Return *sequence* as text, to be read by ``parse_script``."""
+    return "".join(f"{operation}\n" for operation in sequence)
+
+
+def parse_script(text: str) -> list[Operation]:
+    """Return the operations of a script; lines that begin with # are left out."""
+    lines = map(str.strip, text.splitlines())
+    return [Operation.parse(line) for line in lines if line and not line.startswith("#")]
+
+
+class Digits:
+    """A number of many digits, each of a base of its own, the least first."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def below(self, base: int) -> int:
+        """Return the next digit, which is less than *base*."""
+        self._number, digit = divmod(self._number, base)
+        return digit
+
+    def one_of(self, choices: Sequence[_T]) -> _T:
+        """Return one of *choices*, for 0 the first."""
+        return choices[self.below(len(choices))]
+
+    def rarely(self, once_in: int = 25) -> bool:
+        """Say yes once in so many times, never for 0."""
+        return self.below(once_in) == once_in - 1
+
+
+_TABLE = [path for path, weight in WEIGHTS.items() for _ in range(weight)]
+_SOME_KEYS = KEYS[:4]
+_VALUES = (b"", b"1", b"2", b"x" * 40)
+_REVISIONS = (0, 0, 0, 0, 0, 0, 2, 3, 4, 5, 6, 7, 8, 9, 1, -1, 100)
+_LEASES = (0, 0, 0, 0, 0, 0, 0, *LASTING_LEASES, *PASSING_LEASES, 1, 9)
+_ENDS = (b"", ALL, b"", ALL, ALL, *KEYS[1:])
+_COMPACTIONS = (5, 4, 6, 3, 7, 8, 9, 1, -1)
+
+
+def read_operation(number: int) -> Operation:
+    """Return the operation that *number* stands for."""
+    digits = Digits(number)
+    path = digits.one_of(_TABLE)
+    return Operation(path, _READERS[path](digits))
+
+
+def _key(digits: Digits) -> bytes:
+    if digits.below(10) < 9:
+        return digits.one_of(_SOME_KEYS)
+    return digits.one_of((*KEYS, b""))
+
+
+def _range(digits: Digits) -> rpc_pb2.RangeRequest:
     request = rpc_pb2.RangeRequest(
-        key=draw(_key),
-        limit=draw(st.sampled_from((0, 0, 1, 2, -1))),
-        revision=draw(_revision),
-        sort_order=draw(st.integers(0, 2)),  # type: ignore[arg-type]
-        sort_target=draw(st.integers(0, 4)),  # type: ignore[arg-type]
-        serializable=draw(_flag),
-        keys_only=draw(_flag),
-        count_only=draw(st.sampled_from((False, False, False, True))),
+        key=_key(digits),
+        range_end=digits.one_of(_ENDS),
+        limit=digits.one_of((0, 0, 1, 2, -1)),
+        revision=digits.one_of(_REVISIONS),
+        sort_order=digits.below(3),  # type: ignore[arg-type]
+        sort_target=digits.below(5),  # type: ignore[arg-type]
+        serializable=digits.rarely(3),
+        keys_only=digits.rarely(3),
+        count_only=digits.rarely(4),
     )
-    _ranged(request, draw(_end))
     for name in ("min_mod", "max_mod", "min_create", "max_create"):
-        if draw(_rarely) or draw(_rarely):
-            setattr(request, name + "_revision", draw(_small))
+        if digits.rarely(12):
+            setattr(request, name + "_revision", digits.below(9))
     return request
 
 
-@st.composite
-def puts(draw: st.DrawFn) -> rpc_pb2.PutRequest:
+def _put(digits: Digits) -> rpc_pb2.PutRequest:
     request = rpc_pb2.PutRequest(
-        key=draw(_key), value=draw(_value), lease=draw(_lease), prev_kv=draw(_flag)
+        key=_key(digits),
+        value=digits.one_of(_VALUES),
+        lease=digits.one_of(_LEASES),
+        prev_kv=digits.rarely(3),
+        ignore_value=digits.rarely(),
+        ignore_lease=digits.rarely(),
     )
-    request.ignore_value, request.ignore_lease = draw(_rarely), draw(_rarely)
-    if request.ignore_value and not draw(_rarely):
+    if request.ignore_value and not digits.rarely(5):
         request.value = b""
-    if request.ignore_lease and not draw(_rarely):
+    if request.ignore_lease and not digits.rarely(5):
         request.lease = 0
     return request
 
 
-@st.composite
-def deletes(draw: st.DrawFn) -> rpc_pb2.DeleteRangeRequest:
-    request = rpc_pb2.DeleteRangeRequest(key=draw(_key), prev_kv=draw(_flag))
-    _ranged(request, draw(_end))
-    return request
-
-
-@st.composite
-def compares(draw: st.DrawFn) -> rpc_pb2.Compare:
-    compare = rpc_pb2.Compare(
-        result=draw(st.integers(0, 3)),  # type: ignore[arg-type]
-        target=draw(st.integers(0, 4)),  # type: ignore[arg-type]
-        key=draw(_key),
+def _delete_range(digits: Digits) -> rpc_pb2.DeleteRangeRequest:
+    return rpc_pb2.DeleteRangeRequest(
+        key=_key(digits), range_end=digits.one_of(_ENDS), prev_kv=digits.rarely(3)
     )
-    _ranged(compare, draw(_end))
-    match draw(st.integers(0, 4)) if draw(_flag) else compare.target:
+
+
+def _compare(digits: Digits) -> rpc_pb2.Compare:
+    compare = rpc_pb2.Compare(
+        result=digits.below(4),  # type: ignore[arg-type]
+        target=digits.below(5),  # type: ignore[arg-type]
+        key=_key(digits),
+        range_end=digits.one_of(_ENDS),
+    )
+    # Mostly what the target is compared with; sometimes another, as no client would.
+    match digits.below(5) if digits.rarely(3) else compare.target:
         case 0:
-            compare.version = draw(_small)
+            compare.version = digits.below(9)
         case 1:
-            compare.create_revision = draw(_small)
+            compare.create_revision = digits.below(9)
         case 2:
-            compare.mod_revision = draw(_small)
+            compare.mod_revision = digits.below(9)
         case 3:
-            compare.value = draw(_value)
+            compare.value = digits.one_of(_VALUES)
         case _:
-            compare.lease = draw(_lease)
+            compare.lease = digits.one_of(_LEASES)
     return compare
 
 
-@st.composite
-def request_ops(draw: st.DrawFn, depth: int) -> rpc_pb2.RequestOp:
+def _request_op(digits: Digits, depth: int) -> rpc_pb2.RequestOp:
     op = rpc_pb2.RequestOp()
-    kind = draw(st.sampled_from("rppdt" if depth else "rppd"))
+    kind = digits.one_of("rppdt" if depth else "rppd")
     if kind == "r":
-        op.request_range.CopyFrom(draw(ranges()))
+        op.request_range.CopyFrom(_range(digits))
     elif kind == "p":
-        op.request_put.CopyFrom(draw(puts()))
+        op.request_put.CopyFrom(_put(digits))
     elif kind == "d":
-        op.request_delete_range.CopyFrom(draw(deletes()))
+        op.request_delete_range.CopyFrom(_delete_range(digits))
     else:
-        op.request_txn.CopyFrom(draw(txns(depth - 1)))
+        op.request_txn.CopyFrom(_txn(digits, depth - 1))
     return op
 
 
-@st.composite
-def txns(draw: st.DrawFn, depth: int = 2) -> rpc_pb2.TxnRequest:
-    branch = st.lists(request_ops(depth), max_size=3)
+def _txn(digits: Digits, depth: int = 2) -> rpc_pb2.TxnRequest:
     return rpc_pb2.TxnRequest(
-        compare=draw(st.lists(compares(), max_size=2)),
-        success=draw(branch),
-        failure=draw(branch),
+        compare=[_compare(digits) for _ in range(digits.below(3))],
+        success=[_request_op(digits, depth) for _ in range(digits.below(4))],
+        failure=[_request_op(digits, depth) for _ in range(digits.below(4))],
     )
 
 
-def operations() -> st.SearchStrategy[Operation]:
-    """Draw one operation, in about the mix of a busy application."""
-    put = puts().map(lambda one: Operation("KV/Put", one, rpc_pb2.PutResponse))
-    get = ranges().map(lambda one: Operation("KV/Range", one, rpc_pb2.RangeResponse))
-    delete = deletes().map(
-        lambda one: Operation("KV/DeleteRange", one, rpc_pb2.DeleteRangeResponse)
+def _watch(digits: Digits) -> rpc_pb2.WatchCreateRequest:
+    filters = digits.one_of(((), (), (), (0,), (1,)))
+    return rpc_pb2.WatchCreateRequest(
+        key=digits.one_of(KEYS),
+        range_end=digits.one_of(_ENDS),
+        prev_kv=digits.rarely(2),
+        fragment=digits.rarely(3),
+        filters=filters,  # type: ignore[arg-type]
+        watch_id=digits.one_of((0, 0, 0, 50, 51)),
     )
-    txn = txns().map(lambda one: Operation("KV/Txn", one, rpc_pb2.TxnResponse))
-    compact = st.sampled_from((5, 4, 6, 3, 7, 1, -1)).map(
-        lambda one: Operation(
-            "KV/Compact",
-            rpc_pb2.CompactionRequest(revision=one, physical=True),
-            rpc_pb2.CompactionResponse,
-        )
-    )
-    grant = st.sampled_from(LEASES).map(
-        lambda one: Operation(
-            "Lease/LeaseGrant",
-            rpc_pb2.LeaseGrantRequest(ID=one, TTL=900),
-            rpc_pb2.LeaseGrantResponse,
-        )
-    )
-    revoke = st.sampled_from(LEASES).map(
-        lambda one: Operation(
-            "Lease/LeaseRevoke", rpc_pb2.LeaseRevokeRequest(ID=one), rpc_pb2.LeaseRevokeResponse
-        )
-    )
-    ttl = st.sampled_from(LEASES).map(
-        lambda one: Operation(
-            "Lease/LeaseTimeToLive",
-            rpc_pb2.LeaseTimeToLiveRequest(ID=one, keys=True),
-            rpc_pb2.LeaseTimeToLiveResponse,
-        )
-    )
-    return st.one_of(*[put] * 6, *[get] * 6, *[delete] * 2, *[txn] * 8, grant, revoke, ttl, compact)
 
 
-@dataclass(frozen=True)
+def _passing(digits: Digits) -> int:
+    return digits.one_of(PASSING_LEASES)
+
+
+def _any_lease(digits: Digits) -> int:
+    return digits.one_of((*PASSING_LEASES, *LASTING_LEASES, 9))
+
+
+_READERS = {
+    "KV/Put": _put,
+    "KV/Range": _range,
+    "KV/DeleteRange": _delete_range,
+    "KV/Txn": _txn,
+    "KV/Compact": lambda d: rpc_pb2.CompactionRequest(
+        revision=d.one_of(_COMPACTIONS), physical=True
+    ),
+    "Lease/LeaseGrant": lambda d: rpc_pb2.LeaseGrantRequest(
+        ID=_passing(d), TTL=d.one_of((TTL_SECONDS, TTL_SECONDS, TTL_SECONDS, 9_000_000_001))
+    ),
+    "Lease/LeaseRevoke": lambda d: rpc_pb2.LeaseRevokeRequest(ID=_passing(d)),
+    "Lease/LeaseTimeToLive": lambda d: rpc_pb2.LeaseTimeToLiveRequest(
+        ID=_any_lease(d), keys=not d.rarely(4)
+    ),
+    "Lease/LeaseKeepAlive": lambda d: rpc_pb2.LeaseKeepAliveRequest(ID=_any_lease(d)),
+    "Lease/LeaseLeases": lambda _: rpc_pb2.LeaseLeasesRequest(),
+    "Watch/Watch": _watch,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
     """Where a sequence lives: its prefix, its first revision, its first lease id."""
 
     prefix: bytes
     revision: int
     lease: int
+
+    @property
+    def end(self) -> bytes:
+        """The end of the range that is the prefix."""
+        return self.prefix[:-1] + bytes((self.prefix[-1] + 1,))
 
     def bind(self, request: Message) -> Message:
         """Return *request* with keys, revisions and leases made absolute."""
@@ -181,53 +295,57 @@ class Binding:
     def _bind(self, message: Message) -> None:
         for descriptor, value in message.ListFields():
             if descriptor.message_type is not None:
-                for one in value if _repeated(descriptor) else (value,):
+                for one in value if descriptor.is_repeated else (value,):
                     self._bind(one)
-        names = {descriptor.name for descriptor in message.DESCRIPTOR.fields}
-        if message.DESCRIPTOR.name.endswith("Response"):
-            return
-        self._bind_key(message, names)
-        for name in names & {
-            "revision", "min_mod_revision", "max_mod_revision", "min_create_revision",
-            "max_create_revision", "mod_revision", "create_revision",
-        }:  # fmt: skip
-            if getattr(message, name) > 0:
-                setattr(message, name, getattr(message, name) + self.revision)
-        for name in names & {"lease", "ID"}:
-            if getattr(message, name):
-                setattr(message, name, getattr(message, name) + self.lease)
-
-    def _bind_key(self, message: Message, names: set[str]) -> None:
-        if "key" not in names:
-            return
-        # The empty key stays one: it is refused.
-        if message.key:  # type: ignore[attr-defined]
-            message.key = self.prefix + message.key  # type: ignore[attr-defined]
-        if "range_end" in names and message.range_end:  # type: ignore[attr-defined]
-            end = message.range_end  # type: ignore[attr-defined]
-            after = self.prefix[:-1] + bytes((self.prefix[-1] + 1,))
-            message.range_end = after if end == b"*" else self.prefix + end  # type: ignore[attr-defined]
-
-
-def _repeated(descriptor: object) -> bool:
-    return bool(descriptor.is_repeated)  # type: ignore[attr-defined]
+            elif descriptor.name.endswith("revision"):
+                if value > 0:
+                    setattr(message, descriptor.name, value + self.revision)
+            elif descriptor.name in ("lease", "ID"):
+                setattr(message, descriptor.name, value and value + self.lease)
+            elif descriptor.name == "range_end":
+                end = self.end if value == ALL else self.prefix + value
+                setattr(message, descriptor.name, end)
+            elif descriptor.name == "key":
+                # The empty key is not in the list of fields: it stays empty, and is refused.
+                setattr(message, descriptor.name, self.prefix + value)
 
 
 def opening() -> list[Operation]:
-    """Return what every sequence begins with: keys, a deletion, a lease, seven revisions."""
-    lease = rpc_pb2.LeaseGrantRequest(ID=1, TTL=900)
-    puts: list[Operation] = [Operation("Lease/LeaseGrant", lease, rpc_pb2.LeaseGrantResponse)]
-    for key, value, lease_id in (
+    """Return what every sequence begins with: leases, keys, a deletion; seven revisions."""
+    made = [
+        Operation("Lease/LeaseGrant", rpc_pb2.LeaseGrantRequest(ID=lease, TTL=TTL_SECONDS))
+        for lease in (PASSING_LEASES[0], *LASTING_LEASES)
+    ]
+    for key, value, lease in (
         (b"a", b"1", 0),
-        (b"b", b"2", 1),
-        (b"c", b"1", 0),
-        (b"a", b"2", 1),
+        (b"b", b"2", LASTING_LEASES[0]),
+        (b"c", b"1", LASTING_LEASES[1]),
+        (b"a", b"2", PASSING_LEASES[0]),
     ):
-        put = rpc_pb2.PutRequest(key=key, value=value, lease=lease_id)
-        puts.append(Operation("KV/Put", put, rpc_pb2.PutResponse))
-    delete = rpc_pb2.DeleteRangeRequest(key=b"b")
-    puts.append(Operation("KV/DeleteRange", delete, rpc_pb2.DeleteRangeResponse))
-    for key in (b"b", b"ab"):
-        put = rpc_pb2.PutRequest(key=key, value=b"3")
-        puts.append(Operation("KV/Put", put, rpc_pb2.PutResponse))
-    return puts
+        made.append(Operation("KV/Put", rpc_pb2.PutRequest(key=key, value=value, lease=lease)))
+    made.append(Operation("KV/DeleteRange", rpc_pb2.DeleteRangeRequest(key=b"b")))
+    made += [Operation("KV/Put", rpc_pb2.PutRequest(key=key, value=b"3")) for key in (b"b", b"ab")]
+    return made
+
+
+def history_watch() -> Operation:
+    """Return a watch of all that the opening did: the first operation after it, or none."""
+    request = rpc_pb2.WatchCreateRequest(key=KEYS[0], range_end=ALL, start_revision=2, prev_kv=True)
+    return Operation("Watch/Watch", request)
+
+
+def ending() -> list[Operation]:
+    """Return what every sequence ends with: no lease and no key is left.
+
+    The last two revisions put every key, and delete it: whatever a watch wants, it wants one of
+    them, so its end is known.
+    """
+    leases = (*LASTING_LEASES, *PASSING_LEASES)
+    made = [Operation("Lease/LeaseRevoke", rpc_pb2.LeaseRevokeRequest(ID=one)) for one in leases]
+    puts = rpc_pb2.TxnRequest()
+    for key in KEYS:
+        puts.success.add().request_put.key = key
+    made.append(Operation("KV/Txn", puts))
+    everything = rpc_pb2.DeleteRangeRequest(key=KEYS[0], range_end=ALL, prev_kv=True)
+    made.append(Operation("KV/DeleteRange", everything))
+    return made

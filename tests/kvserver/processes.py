@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -41,14 +42,26 @@ class Client:
             ],
         )
 
-    def call(self, path: str, request: Message, response: type[_M]) -> _M:
-        method = self.channel.unary_unary(
-            "/etcdserverpb." + path,
+    def call(
+        self, path: str, request: Message, response: type[_M], seconds: float = CALL_SECONDS
+    ) -> _M:
+        """Call a method; a path of no package is etcdserverpb's."""
+        answer: _M = self._method(path, request, response)(request, timeout=seconds)
+        return answer
+
+    def begin(self, path: str, request: Message, response: type[_M]) -> grpc.Future:
+        """Call a method and do not wait for its answer."""
+        return self._method(path, request, response).future(request)
+
+    def _method(
+        self, path: str, request: Message, response: type[Message]
+    ) -> grpc.UnaryUnaryMultiCallable:
+        full = path if path.startswith("/") else "/etcdserverpb." + path
+        return self.channel.unary_unary(
+            full,
             request_serializer=type(request).SerializeToString,
             response_deserializer=response.FromString,
         )
-        answer: _M = method(request, timeout=CALL_SECONDS)
-        return answer
 
     def put(self, key: bytes, value: bytes = b"", **options: object) -> rpc_pb2.PutResponse:
         request = rpc_pb2.PutRequest(key=key, value=value, **options)  # type: ignore[arg-type]
@@ -85,6 +98,10 @@ class Client:
 
     def status(self) -> rpc_pb2.StatusResponse:
         return self.call("Maintenance/Status", rpc_pb2.StatusRequest(), rpc_pb2.StatusResponse)
+
+    def hash_kv(self, revision: int = 0) -> rpc_pb2.HashKVResponse:
+        request = rpc_pb2.HashKVRequest(revision=revision)
+        return self.call("Maintenance/HashKV", request, rpc_pb2.HashKVResponse)
 
     @property
     def revision(self) -> int:
@@ -141,17 +158,28 @@ class WatchStream:
             return True
         return False
 
+    def ended(self) -> grpc.StatusCode:
+        """Wait until the server ends the stream; return how."""
+        self._thread.join(CALL_SECONDS)
+        assert not self._thread.is_alive()
+        status: grpc.StatusCode = self._call.code()
+        return status
+
     def close(self) -> None:
         self._call.cancel()
         self._requests.put(None)
         self._thread.join()
 
 
-class Process:
+class Process(ABC):
     """A server process; ``port`` is where it listens."""
 
     port: int
     _process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, on the data of an earlier one if there are any."""
 
     def wait_until_it_serves(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -193,10 +221,13 @@ class Process:
 class Ours(Process):
     """``c101-core kv`` on *directory*."""
 
-    def __init__(self, directory: Path, *, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, prefix: tuple[str, ...] = (), flags: tuple[str, ...] = ()
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self.prefix = prefix
+        self.flags = flags
 
     def command(self) -> list[str]:
         url = f"http://127.0.0.1:{self.port}"
@@ -209,6 +240,7 @@ class Ours(Process):
             str(self.directory / "kv"),
             "--listen",
             url,
+            *self.flags,
         ]
 
     def start(self) -> None:
@@ -225,9 +257,10 @@ class Ours(Process):
 class Etcd(Process):
     """Debian's etcd on *directory*."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, flags: tuple[str, ...] = ()) -> None:
         self.directory = directory
         self.port = free_port()
+        self.flags = flags
 
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -236,7 +269,7 @@ class Etcd(Process):
             "etcd", "--name", "t1", "--data-dir", str(self.directory / "etcd"),
             "--listen-client-urls", client, "--advertise-client-urls", client,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-            "--initial-cluster", f"t1={peer}", "--log-level", "error",
+            "--initial-cluster", f"t1={peer}", "--log-level", "error", *self.flags,
         ]  # fmt: skip
         with (self.directory / "etcd.log").open("ab") as log:
             self._process = subprocess.Popen(arguments, stdout=log, stderr=log)

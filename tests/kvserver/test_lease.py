@@ -1,13 +1,18 @@
 """Leases on the wire: when they end, what ends with them."""
 
+import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from queue import SimpleQueue
 
 import grpc
 import pytest
 
+from c101.core.kv import refusal
+from c101.core.kvserver.server import KvServer
 from c101.core.proto import kv_pb2, rpc_pb2
+from tests.fakes.clock import FakeClock, settle
 from tests.kvserver.processes import Client, WatchStream
 
 pytestmark = pytest.mark.integration
@@ -85,3 +90,26 @@ def test_a_ttl_that_is_too_large_and_an_id_in_use_are_refused(client: Client) ->
     client.revoke(701)
     with pytest.raises(grpc.RpcError, match="requested lease not found"):
         client.revoke(701)
+
+
+async def test_a_lease_that_cannot_be_ended_is_tried_twice_a_second_not_in_a_loop(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+    async with KvServer(tmp_path, clock) as server:
+        store = server.context.store
+        store.stage_lease(7, 2)
+        await store.durable()
+        while store.lessor.committed(7) is None:
+            await asyncio.sleep(0)
+        store.admission.fail(refusal.STORAGE_FAILED)
+        await clock.advance(3)
+        tries = len(caplog.records)
+        assert tries
+        # No time passes: nothing is tried, however often the loop turns.
+        await settle(1_000)
+        assert len(caplog.records) == tries
+        await clock.advance(3)
+        assert tries < len(caplog.records) <= tries + 8
+        assert store.lessor.committed(7) is not None
+    assert {record.message for record in caplog.records} == {"leases cannot be ended"}

@@ -48,6 +48,40 @@ def test_events_of_one_revision_come_in_one_response(client: Client, watch: Watc
     assert len(watch.next().events) == 100
 
 
+def test_prev_kv_is_from_before_the_revision_also_of_what_it_changed_twice(
+    client: Client, watch: WatchStream
+) -> None:
+    client.put(b"twice/old", b"1")
+    start = client.revision + 1
+    watch.create(key=b"twice/", range_end=b"twice0", prev_kv=True)
+    txn = rpc_pb2.TxnRequest()
+    puts = txn.success.add().request_txn.success
+    for key in (b"twice/fresh", b"twice/old"):
+        puts.add().request_put.key = key
+    deletion = txn.success.add().request_txn.success.add().request_delete_range
+    deletion.key, deletion.range_end = b"twice/", b"twice0"
+    client.txn(txn)
+    live = watch.events(4)
+    assert [event.type for event in live] == [PUT, PUT, DELETE, DELETE]
+    assert [event.prev_kv.value for event in live] == [b"", b"1", b"", b"1"]
+    watch.create(key=b"twice/", range_end=b"twice0", prev_kv=True, start_revision=start)
+    assert watch.events(4) == live
+
+
+def test_an_event_comes_once_whatever_longer_prefixes_others_watch(
+    client: Client, watch: WatchStream
+) -> None:
+    for prefix in (b"once", b"once/longer"):
+        watch.create(key=prefix, range_end=prefix[:-1] + bytes((prefix[-1] + 1,)))
+    txn = rpc_pb2.TxnRequest()
+    for key in (b"once", b"once/b"):
+        txn.success.add().request_put.key = key
+    client.txn(txn)
+    response = watch.next()
+    assert response.watch_id == 0
+    assert [event.kv.key for event in response.events] == [b"once", b"once/b"]
+
+
 def test_catching_up_never_splits_a_revision(client: Client, watch: WatchStream) -> None:
     start = client.revision + 1
     for _ in range(12):

@@ -100,6 +100,9 @@ class RawPeer:
         """Give the connection *data* and take what it answers."""
         self.connection.receive(data)
         self.collect()
+        while self.connection.more:
+            self.connection.go_on()
+            self.collect()
 
     def greet(self, settings: dict[int, int] | None = None) -> None:
         """Say what comes first."""

@@ -21,6 +21,7 @@ class ScriptedServer:
         self._answers = list(answers)
         self._greeting = frames.settings({}) if greeting is None else greeting
         self.connections = 0
+        self.received: list[bytes] = []
         self._writers: list[asyncio.StreamWriter] = []
         self._listener: asyncio.Server | None = None
 
@@ -33,6 +34,7 @@ class ScriptedServer:
         self._writers.append(writer)
         writer.write(self._greeting)
         while data := await reader.read(65_536):
+            self.received.append(data)
             if b"/t.T/" in data and self._answers:
                 writer.write(self._answers.pop(0))
         writer.close()
@@ -56,6 +58,19 @@ def data(payload: bytes, flags: int = 0) -> bytes:
 def good(stream: int) -> bytes:
     message = frames.frame(frames.DATA, 0, stream, prefixed(b"good"))
     return head(RESPONSE, stream=stream) + message + head(OK_TRAILERS, end=True, stream=stream)
+
+
+async def test_a_request_that_fits_is_one_frame_that_ends_the_call() -> None:
+    server = ScriptedServer(good(1), good(3))
+    channel = await server.start()
+    assert await channel.unary("/t.T/M", b"first", timeout=5) == b"good"
+    assert await channel.unary("/t.T/M", b"second", timeout=5) == b"good"
+    sent = b"".join(server.received)
+    for stream, message in ((1, b"first"), (3, b"second")):
+        last = frames.frame(frames.DATA, frames.END_STREAM, stream, prefixed(message))
+        assert sent.count(last) == 1
+        assert frames.frame(frames.DATA, frames.END_STREAM, stream) not in sent
+    await server.close(channel)
 
 
 BAD_ANSWERS = [

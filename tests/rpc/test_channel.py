@@ -99,6 +99,38 @@ async def test_a_deadline_is_the_callers_own(channel: Channel) -> None:
     assert await channel.unary("/test.Echo/Unary", b"goes on") == b"goes on"
 
 
+async def test_a_deadline_that_is_far_is_kept_too(channel: Channel) -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    with pytest.raises(DeadlineExceededError, match=r"within 1\.2 s"):
+        await channel.unary("/test.Echo/Wait", b"", timeout=1.2)
+    assert loop.time() - before >= 1.2
+    assert await channel.unary("/test.Echo/Unary", b"x", timeout=1.2) == b"x"
+
+
+async def test_a_channel_that_is_retired_lets_what_runs_end_and_takes_no_more(
+    channel: Channel,
+) -> None:
+    async with channel.stream("/test.Echo/Stream") as stream:
+        stream.send(b"1")
+        assert await anext(stream) == b"1"
+        assert channel.busy
+        channel.retire()
+        with pytest.raises(LinkError, match="closed"):
+            await channel.unary("/test.Echo/Unary", b"")
+        stream.send(b"2")
+        assert await anext(stream) == b"2"
+    assert not channel.busy
+
+
+async def test_whoever_reads_a_stream_sees_that_it_was_left(channel: Channel) -> None:
+    async with channel.stream("/test.Echo/Stream") as stream:
+        reading = asyncio.create_task(anext(stream, None))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await reading is None
+
+
 async def test_a_ping_takes_a_while(channel: Channel) -> None:
     assert 0 < await channel.ping(5) < 5
 

@@ -1,6 +1,7 @@
 """A server's connection, frame by frame: every way to cut it, and what is refused."""
 
 import asyncio
+import gc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,7 @@ from c101.core.rpc import frames
 from c101.core.rpc.frames import ErrorCode
 from c101.core.rpc.limits import FRAME_BYTES_MAX, Limits
 from c101.core.rpc.messages import prefixed
-from c101.core.rpc.server import ServerStream, UnaryCall
+from c101.core.rpc.server import ServerStream, UnaryCall, unary
 from c101.core.rpc.status import Code
 from tests.rpc.conftest import MakePeer
 from tests.rpc.raw_peer import HEAD, RawPeer, echo, echo_stream, head_for
@@ -236,6 +237,28 @@ async def test_a_reply_to_a_cancelled_call_goes_nowhere(make_peer: MakePeer) -> 
     kept[0].fail(Code.NOT_FOUND, "too late")
     peer.collect()
     assert len(peer.frames) == told
+
+
+async def test_a_call_cancelled_before_its_handler_began_leaves_nothing_behind(
+    make_peer: MakePeer,
+) -> None:
+    begun: list[bytes] = []
+
+    async def answer(message: bytes) -> bytes:
+        begun.append(message)
+        return message
+
+    peer = make_peer(Later=unary(answer))
+    peer.say(
+        frames.headers(1, peer.block(head_for("/test.Echo/Later")), end_stream=False)
+        + frames.frame(frames.DATA, 1, 1, prefixed(b"x"))
+        + frames.rst_stream(1, ErrorCode.CANCEL)
+    )
+    await peer.settle()
+    assert not begun
+    assert not peer.connection.streams
+    # A coroutine that nobody awaits would be told here.
+    gc.collect()
 
 
 async def test_a_call_is_answered_once(make_peer: MakePeer) -> None:

@@ -14,7 +14,7 @@ from c101.core.rpc.header_block import OK_TRAILERS, RESPONSE, request, trailers
 from c101.core.rpc.limits import Limits
 from c101.core.rpc.messages import prefixed
 from c101.core.rpc.status import Code
-from tests.rpc.raw_peer import RawPeer, echo, echo_stream
+from tests.rpc.raw_peer import RawPeer, echo, echo_stream, split_frames
 from tests.rpc.test_connection import conversation
 
 CONVERSATIONS = 300
@@ -71,6 +71,49 @@ async def test_a_server_keeps_its_books(seed: int) -> None:
         feed(random_, peer.connection, damaged(random_, conversation(peer)))
         await asyncio.sleep(0)
         await peer.close()
+        check_books(peer.connection)
+
+
+def whole_frames(data: bytes) -> list[bytes]:
+    """Cut *data* between its frames."""
+    found, rest = split_frames(data)
+    assert not rest
+    return [
+        frames.frame(frame.kind, frame.flags, frame.stream_id, frame.payload) for frame in found
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_frames_in_any_order_left_out_or_repeated_break_no_books(seed: int) -> None:
+    random_ = random.Random(seed)
+    for _ in range(CONVERSATIONS):
+        peer = RawPeer({"/test.Echo/Unary": echo}, {"/test.Echo/Stream": echo_stream})
+        said = whole_frames(conversation(peer))
+        # Mostly a neighbour or two: what is in total disorder is refused at its first frame.
+        for _ in range(random_.choice((1, 1, 2, 5, 40))):
+            first, second = random_.randrange(len(said)), random_.randrange(len(said))
+            match random_.randrange(3):
+                case 0:
+                    said[first], said[second] = said[second], said[first]
+                case 1:
+                    said.insert(first, said[second])
+                case _:
+                    said[first] = said[first][: random_.randrange(9, len(said[first]) + 1)]
+        feed(random_, peer.connection, b"".join(said))
+        await asyncio.sleep(0)
+        await peer.close()
+        check_books(peer.connection)
+
+
+async def test_a_conversation_that_stops_after_any_frame_leaves_nothing_behind() -> None:
+    count = len(whole_frames(conversation(RawPeer({}, {}))))
+    for length in range(count + 1):
+        peer = RawPeer({"/test.Echo/Unary": echo}, {"/test.Echo/Stream": echo_stream})
+        peer.say(b"".join(whole_frames(conversation(peer))[:length]))
+        await peer.settle()
+        assert peer.goaway is None
+        await peer.close()
+        assert not peer.connection.streams
         check_books(peer.connection)
 
 

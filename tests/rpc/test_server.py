@@ -16,7 +16,7 @@ from c101.core.rpc.header_block import request
 from c101.core.rpc.http1 import HttpRequest, HttpResponse
 from c101.core.rpc.limits import Limits
 from c101.core.rpc.messages import prefixed
-from c101.core.rpc.peer import Peer
+from c101.core.rpc.peer import ADMIN_ROLE, Peer, peer_of
 from c101.core.rpc.server import Server, ServerStream, UnaryCall
 from c101.core.rpc.status import Code, RpcError
 from tests.rpc.conftest import port_of
@@ -64,6 +64,37 @@ async def test_a_unix_socket_has_its_mode_and_tells_who_calls(tmp_path: Path) ->
     await channel.close()
     await server.close(0)
     assert not path.exists()
+
+
+async def test_the_role_of_a_peer_is_that_of_the_unix_socket_it_came_by(tmp_path: Path) -> None:
+    def role(call: UnaryCall, _message: bytes) -> None:
+        call.reply(call.peer.role.encode())
+
+    server = Server({"/t.T/Role": role}, {})
+    await server.serve_unix(tmp_path / "admin.sock", role=ADMIN_ROLE)
+    await server.serve_unix(tmp_path / "other.sock")
+    listener = await server.serve_tcp("127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    # What a caller says of itself counts for nothing.
+    claim = ((b"role", b"admin"), (b"c101-role", b"admin"))
+    for dialer, expected in (
+        (UnixDialer(tmp_path / "admin.sock"), b"admin"),
+        (UnixDialer(tmp_path / "other.sock"), b""),
+        (TcpDialer("127.0.0.1", port), b""),
+    ):
+        channel = Channel(dialer)
+        assert await channel.unary("/t.T/Role", b"", metadata=claim) == expected
+        await channel.close()
+    await server.close(0)
+
+
+def test_a_peer_by_tcp_has_no_role_whatever_its_listener_is_for() -> None:
+    class Transport(asyncio.BaseTransport):
+        def get_extra_info(self, name: str, default: object = None) -> object:
+            return sock if name == "socket" else default
+
+    with socket.socket(socket.AF_INET) as sock:
+        assert peer_of(Transport(), ADMIN_ROLE).role == ""
 
 
 async def test_a_socket_left_behind_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:
@@ -243,7 +274,8 @@ async def test_a_client_that_reads_nothing_costs_a_bounded_amount() -> None:
     hello = frames.PREFACE + frames.settings({4: 2**31 - 1}) + frames.window_update(0, 1 << 30)
     writer.write(hello)
     block = request(b"/t.T/Large", b"x", b"http", ())
-    for number in range(1, 4_000, 2):
+    # Some are refused for what waits, not so many that the connection is given up for it.
+    for number in range(1, 3_000, 2):
         head = frames.headers(number, block, end_stream=False)
         writer.write(head + frames.frame(frames.DATA, 1, number, prefixed(b"")))
     await writer.drain()

@@ -1,0 +1,255 @@
+"""The client beside aetcd (grpc.aio), against one real etcd, in interleaved rounds.
+
+    python -m benchmarks.client [--rounds 7] [--seconds 3] [--loop asyncio|uvloop] [--directory DIR]
+
+One process of each client, with its own event loop, in turn: gets and puts of 256 B among 1,000
+keys, one after the other and 100 at once. aetcd comes from PyPI into a virtual environment that is
+thrown away; where it cannot be had, a bare ``grpc.aio`` stub takes its place. Both clients run on
+the same kind of loop. That the revision rose by the puts counted is checked after every round.
+
+The third in each round is what bounds the other two: ``loadgen.c``, which costs next to nothing, on
+one connection. Where the server shares the machine with its client no client is faster than that,
+so the ratio of the two clients has a ceiling, which is printed with it; and what a request costs
+the client in CPU time is printed beside its rate, for where the server is elsewhere.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve()
+KEYS = 1_000
+VALUE = b"v" * 256
+TOGETHER = 100
+WORK = ("get, one at a time", "get, 100 at once", "put, one at a time", "put, 100 at once")
+
+#: A verb on the key of a number.
+Verb = Callable[[int], Awaitable[object]]
+
+
+def key(number: int) -> bytes:
+    return b"/bench/%04d" % (number * 7919 % KEYS)
+
+
+async def measure(get: Verb, put: Verb, work: str, seconds: float) -> dict[str, float]:
+    """Do *work* for so many seconds; return how many a second and all that were made."""
+    verb = put if work.startswith("put") else get
+    tasks = TOGETHER if "100" in work else 1
+    for number in range(tasks * 10):
+        await verb(number)
+    made = [tasks * 10]
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    end = start + seconds
+    counted = 0
+
+    async def worker(first: int) -> None:
+        nonlocal counted
+        number = first
+        while loop.time() < end:
+            await verb(number)
+            number += tasks
+            counted += 1
+
+    used = time.process_time()
+    await asyncio.gather(*(worker(number) for number in range(tasks)))
+    used = time.process_time() - used
+    elapsed = loop.time() - start
+    return {
+        "per_second": counted / elapsed,
+        "made": made[0] + counted,
+        "cpu_us": used / counted * 1e6,
+    }
+
+
+async def drive_ours(port: int, work: str, seconds: float) -> dict[str, float]:
+    from c101.core.etcd import connect  # noqa: PLC0415
+
+    async with connect(f"http://127.0.0.1:{port}") as client:
+
+        async def get(number: int) -> object:
+            return await client.get(key(number))
+
+        async def put(number: int) -> object:
+            return await client.put(key(number), VALUE)
+
+        return await measure(get, put, work, seconds)
+
+
+async def drive_aetcd(port: int, work: str, seconds: float) -> dict[str, float]:
+    import aetcd  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    async with aetcd.Client(host="127.0.0.1", port=port) as client:
+
+        async def get(number: int) -> object:
+            found: object = await client.get(key(number))
+            return found
+
+        async def put(number: int) -> object:
+            done: object = await client.put(key(number), VALUE)
+            return done
+
+        return await measure(get, put, work, seconds)
+
+
+async def drive_grpc_aio(port: int, work: str, seconds: float) -> dict[str, float]:
+    import grpc.aio  # noqa: PLC0415
+
+    from c101.core.proto import rpc_pb2  # noqa: PLC0415
+
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ranged = channel.unary_unary(
+            "/etcdserverpb.KV/Range",
+            request_serializer=rpc_pb2.RangeRequest.SerializeToString,
+            response_deserializer=rpc_pb2.RangeResponse.FromString,
+        )
+        putting = channel.unary_unary(
+            "/etcdserverpb.KV/Put",
+            request_serializer=rpc_pb2.PutRequest.SerializeToString,
+            response_deserializer=rpc_pb2.PutResponse.FromString,
+        )
+
+        async def get(number: int) -> object:
+            found: object = await ranged(rpc_pb2.RangeRequest(key=key(number)), timeout=5)
+            return found
+
+        async def put(number: int) -> object:
+            done: object = await putting(
+                rpc_pb2.PutRequest(key=key(number), value=VALUE), timeout=5
+            )
+            return done
+
+        return await measure(get, put, work, seconds)
+
+
+DRIVERS = {"ours": drive_ours, "aetcd": drive_aetcd, "grpc.aio": drive_grpc_aio}
+
+
+def with_aetcd(directory: Path) -> tuple[str, str]:
+    """Return the other client's name, and the Python that has it."""
+    venv = directory / "venv"
+    try:
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True, capture_output=True)
+        python = str(venv / "bin" / "python")
+        wanted = ["aetcd==1.0.0", "uvloop"]
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", *wanted], check=True, capture_output=True
+        )
+        subprocess.run([python, "-c", "import aetcd"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        said = getattr(exc, "stderr", b"") or b""
+        print(f"aetcd cannot be had ({exc}): grpc.aio instead\n{said.decode()[-300:]}")
+        return "grpc.aio", sys.executable
+    return "aetcd", python
+
+
+def drive(
+    name: str, python: str, port: int, work: str, options: argparse.Namespace
+) -> dict[str, float]:
+    """Run one client in a process of its own."""
+    # By path: another Python does not know this program's packages, and does not need them.
+    command = [python, str(HERE), "--drive", name, "--port", str(port)]
+    command += ["--work", work, "--seconds", str(options.seconds), "--loop", options.loop]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parents[1])
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def bound(generator: Path, port: int, work: str, seconds: float) -> float:
+    """Return how many a second the server answers a client that costs nothing."""
+    together = TOGETHER if "100" in work else 1
+    command = [generator, "-p", str(port), "-k", work[:3], "-c", "1", "-m", str(together)]
+    command += ["-n", str(KEYS), "-v", str(len(VALUE)), "-s", str(seconds)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    result: dict[str, float] = json.loads(done.stdout)
+    return result["requests"] / result["seconds"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
+    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+    parser.add_argument("--drive", choices=DRIVERS, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.drive:
+        driving = DRIVERS[options.drive](options.port, options.work, options.seconds)
+        run: Callable[..., dict[str, float]] = asyncio.run
+        if options.loop == "uvloop":
+            from uvloop import run  # noqa: PLC0415
+        print(json.dumps(run(driving)))
+        return
+    compare(options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    # What a driver of another Python cannot import.
+    from benchmarks.kv import refuse_tmpfs, revision, start  # noqa: PLC0415
+
+    refuse_tmpfs(options.directory)
+    directory = Path(tempfile.mkdtemp(prefix="c101-bench-", dir=options.directory))
+    server = None
+    try:
+        other, python = with_aetcd(directory)
+        generator = directory / "loadgen"
+        subprocess.run(["gcc", "-O2", "-o", generator, HERE.with_name("loadgen.c")], check=True)
+        server = start("etcd", directory)
+        clients = {"ours": sys.executable, other: python}
+        for work in WORK:
+            print(f"{work}: {options.rounds} rounds of {options.seconds:g} s on {options.loop}")
+            ratios: list[float] = []
+            ceilings: list[float] = []
+            costs: list[float] = []
+            rates: dict[str, list[float]] = {name: [] for name in clients}
+            for number in range(options.rounds):
+                # Who goes first changes from round to round.
+                cpu: dict[str, float] = {}
+                for name in list(clients) if number % 2 == 0 else list(clients)[::-1]:
+                    before = revision(server)
+                    found = drive(name, clients[name], server.port, work, options)
+                    risen = revision(server) - before
+                    if work.startswith("put") and risen != found["made"]:
+                        raise SystemExit(f"{name}: the revision rose by {risen}: {found}")
+                    rates[name].append(found["per_second"])
+                    cpu[name] = found["cpu_us"]
+                ratios.append(rates["ours"][-1] / rates[other][-1])
+                costs.append(cpu[other] / cpu["ours"])
+                ceiling = bound(generator, server.port, work, options.seconds)
+                ceilings.append(ceiling / rates[other][-1])
+                line = [
+                    f"{name} {rates[name][-1]:6.0f}/s ({cpu[name]:4.0f} us)" for name in clients
+                ]
+                print(
+                    f"  {'   '.join(line)}   loadgen {ceiling:6.0f}/s   "
+                    f"ratio {ratios[-1]:.2f} of at most {ceilings[-1]:.2f}",
+                    flush=True,
+                )
+            medians = {name: statistics.median(found) for name, found in rates.items()}
+            print(
+                f"  median: ours {medians['ours']:.0f}/s, {other} {medians[other]:.0f}/s, "
+                f"ratio {statistics.median(ratios):.2f} "
+                f"(from {min(ratios):.2f} to {max(ratios):.2f}) of at most "
+                f"{statistics.median(ceilings):.2f}; {other} costs {statistics.median(costs):.1f} "
+                "times the CPU",
+                flush=True,
+            )
+    finally:
+        if server is not None:
+            server.process.terminate()
+            server.process.wait(30)
+        shutil.rmtree(directory)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""What a request needs to be permitted: each key it reads, and each it writes.
+
+The functions raise RpcError for what is not permitted, and are called only while auth is on. What
+writes is checked when it is staged, in the same step of the write gate.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+
+from c101.core.kv import refusal
+from c101.core.kv.auth.caller import Caller
+from c101.core.kv.auth.store import AuthStore
+from c101.core.kv.lessor import Lessor
+from c101.core.kv.refusal import refuse
+from c101.core.proto import rpc_pb2
+
+#: Keys of a lease looked at before others get a turn.
+KEYS_PER_STEP = 2_000
+
+#: Yields where others may have a turn.
+Checking = Generator[None, None, None]
+
+
+def check_read(auth: AuthStore, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
+    """Check that *caller* may read a range, in the forms of a request."""
+    _check(auth, caller, key, range_end, write=False)
+
+
+def check_write(auth: AuthStore, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
+    """Check that *caller* may put or delete a range, in the forms of a request."""
+    _check(auth, caller, key, range_end, write=True)
+
+
+def _check(auth: AuthStore, caller: Caller, key: bytes, range_end: bytes, *, write: bool) -> None:
+    if caller.trusted:
+        return
+    if not caller.revision:
+        raise refuse(refusal.USER_EMPTY)
+    rights = auth.rights(caller)
+    if rights is None:
+        raise refuse(refusal.PERMISSION_DENIED)
+    spans = rights.write if write else rights.read
+    if not (rights.root or spans.covers(key, range_end)):
+        raise refuse(refusal.PERMISSION_DENIED)
+
+
+def check_put(
+    auth: AuthStore, lessor: Lessor, caller: Caller, request: rpc_pb2.PutRequest
+) -> Checking:
+    """Check a put that is being staged."""
+    auth.require_fresh(caller)
+    yield from _check_put(auth, lessor, caller, request)
+
+
+def _check_put(
+    auth: AuthStore, lessor: Lessor, caller: Caller, request: rpc_pb2.PutRequest
+) -> Checking:
+    check_write(auth, caller, request.key)
+    if request.lease:
+        # Who cannot end a lease must not hang keys on it.
+        yield from check_lease(auth, lessor, caller, request.lease)
+    if request.prev_kv:
+        check_read(auth, caller, request.key)
+
+
+def check_delete_range(
+    auth: AuthStore, caller: Caller, request: rpc_pb2.DeleteRangeRequest
+) -> None:
+    """Check a deletion that is being staged."""
+    auth.require_fresh(caller)
+    _check_delete_range(auth, caller, request)
+
+
+def _check_delete_range(
+    auth: AuthStore, caller: Caller, request: rpc_pb2.DeleteRangeRequest
+) -> None:
+    check_write(auth, caller, request.key, request.range_end)
+    if request.prev_kv:
+        check_read(auth, caller, request.key, request.range_end)
+
+
+def check_txn(
+    auth: AuthStore, lessor: Lessor, caller: Caller, request: rpc_pb2.TxnRequest
+) -> Checking:
+    """Check all of a transaction that is being staged: both branches, at every depth."""
+    auth.require_fresh(caller)
+    for part in _transactions(request):
+        _check_compares(auth, caller, part)
+        for op in _operations(part):
+            if op.HasField("request_put"):
+                yield from _check_put(auth, lessor, caller, op.request_put)
+            elif op.HasField("request_delete_range"):
+                _check_delete_range(auth, caller, op.request_delete_range)
+            elif op.HasField("request_range"):
+                check_read(auth, caller, op.request_range.key, op.request_range.range_end)
+
+
+def check_read_only_txn(auth: AuthStore, caller: Caller, request: rpc_pb2.TxnRequest) -> None:
+    """Check all of a transaction that has nothing but ranges."""
+    for part in _transactions(request):
+        _check_compares(auth, caller, part)
+        for op in _operations(part):
+            if op.HasField("request_range"):
+                check_read(auth, caller, op.request_range.key, op.request_range.range_end)
+
+
+def _check_compares(auth: AuthStore, caller: Caller, request: rpc_pb2.TxnRequest) -> None:
+    for compare in request.compare:
+        check_read(auth, caller, compare.key, compare.range_end)
+
+
+def _transactions(request: rpc_pb2.TxnRequest) -> Iterator[rpc_pb2.TxnRequest]:
+    yield request
+    for op in _operations(request):
+        if op.HasField("request_txn"):
+            yield from _transactions(op.request_txn)
+
+
+def _operations(request: rpc_pb2.TxnRequest) -> Iterator[rpc_pb2.RequestOp]:
+    yield from request.success
+    yield from request.failure
+
+
+def check_lease(auth: AuthStore, lessor: Lessor, caller: Caller, lease_id: int) -> Checking:
+    """Check that *caller* may write every key of a lease, as who ends or renews it does.
+
+    What hangs on it and is not durable does not count: that could as well have come later.
+    """
+    if not auth.is_admin(caller):
+        yield from _check_each(auth, caller, lessor.attached(lease_id), write=True)
+
+
+def check_lease_keys(auth: AuthStore, caller: Caller, keys: Sequence[bytes]) -> Checking:
+    """Check that *caller* may read every one of *keys*, which hang on a lease."""
+    if not auth.is_admin(caller):
+        yield from _check_each(auth, caller, keys, write=False)
+
+
+def _check_each(auth: AuthStore, caller: Caller, keys: Sequence[bytes], *, write: bool) -> Checking:
+    for first in range(0, len(keys), KEYS_PER_STEP):
+        if first:
+            yield
+        for key in keys[first : first + KEYS_PER_STEP]:
+            _check(auth, caller, key, b"", write=write)

@@ -1,0 +1,41 @@
+"""What a user may, all roles together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from c101.core.kv.auth.spans import KeySpans, span_of
+from c101.core.kv.auth.state import Role, User, has_root_role
+from c101.core.kv.tree import Interval
+from c101.core.proto import auth_pb2
+
+_READ: Final = (auth_pb2.Permission.READ, auth_pb2.Permission.READWRITE)
+_WRITE: Final = (auth_pb2.Permission.WRITE, auth_pb2.Permission.READWRITE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """Where a user may read and write; with ``root`` everywhere, and administer too."""
+
+    root: bool
+    read: KeySpans
+    write: KeySpans
+
+
+def rights_of(user: User, roles: Mapping[str, Role]) -> Rights:
+    """Merge what the *roles* of *user* permit; a role that does not exist permits nothing."""
+    read: list[Interval] = []
+    write: list[Interval] = []
+    for name in user.roles:
+        role = roles.get(name)
+        if role is None:
+            continue
+        for permission in role.keyPermission:
+            span = span_of(permission.key, permission.range_end)
+            if span is None:
+                continue
+            if permission.permType in _READ:
+                read.append(span)
+            if permission.permType in _WRITE:
+                write.append(span)
+    return Rights(root=has_root_role(user), read=KeySpans(read), write=KeySpans(write))
