@@ -159,7 +159,7 @@ def machine(row: MachineRow, units: Sequence[UnitRow], *, now: float) -> list[Li
         fact("id", Cell(sanitise(row.id))),
         fact("addresses", Cell(sanitise(row.addresses) or UNKNOWN)),
         fact("metadata", Cell(sanitise(row.metadata) or UNKNOWN)),
-        fact("agent", Cell(f"{sanitise(row.version)}, runtime {sanitise(row.runtime)}")),
+        *_agent(row),
         *_figures(row),
         *_link(row),
         (),
@@ -167,6 +167,12 @@ def machine(row: MachineRow, units: Sequence[UnitRow], *, now: float) -> list[Li
         *(_unit(unit, now) for unit in units),
     ]
     return lines
+
+
+def _agent(row: MachineRow) -> Iterable[Line]:
+    # What an agent says of itself goes with its lease.
+    if row.version:
+        yield fact("agent", Cell(f"{sanitise(row.version)}, runtime {sanitise(row.runtime)}"))
 
 
 def _unit(unit: UnitRow, now: float) -> Line:
@@ -182,7 +188,8 @@ def _figures(row: MachineRow) -> Iterable[Line]:
         return
     history = [sample.cpu_percent for sample in row.usage]
     bars = spark(history, 30, top=100.0).strip()
-    cpu = f"{percent(latest.cpu_percent / 100)} of {row.cpus} processors  "
+    of = f" of {row.cpus} processors" if row.cpus else ""
+    cpu = f"{percent(latest.cpu_percent / 100)}{of}  "
     yield fact("cpu", Cell(cpu), Cell(bars, "muted"))
     held = f"{size(latest.memory_used_bytes)} of {size(latest.memory_total_bytes)}"
     yield fact("memory", Cell(f"{percent(memory_share(latest))}, {held}"))

@@ -7,7 +7,7 @@ from c101.core.model.host import LinkPhase, LinkState
 from c101.core.model.unit import TargetState
 from c101.tui.actions.action import Context, UnitFocus
 from c101.tui.actions.table import valid_in
-from c101.tui.render import guide, header, journal, keys, machines, titles, units
+from c101.tui.render import detail, guide, header, journal, keys, machines, titles, units
 from c101.tui.render.cells import Cell
 from c101.tui.render.humanise import UNKNOWN
 from c101.tui.store.health import Health
@@ -65,6 +65,9 @@ def test_a_lost_machine_says_since_when_and_nothing_that_is_not_so_any_more() ->
     assert cells[4] == Cell(UNKNOWN, "dim")
     note = machines.note(model.list.rows[identity], UTC)
     assert note == Cell("last seen 18:42:07, 3 units wait for it", "muted")
+    at_length = [words(line) for line in detail.machine(model.list.rows[identity], (), now=START)]
+    assert not [line for line in at_length if "agent" in line or "processors" in line]
+    assert any("30%" in line for line in at_length)
 
 
 def test_a_machine_that_is_not_reached_says_why_under_it() -> None:
