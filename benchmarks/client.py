@@ -7,23 +7,28 @@ keys, one after the other and 100 at once. aetcd comes from PyPI into a virtual 
 thrown away; where it cannot be had, a bare ``grpc.aio`` stub takes its place. Both clients run on
 the same kind of loop. That the revision rose by the puts counted is checked after every round.
 
-The third in each round is what bounds the other two: ``loadgen.c``, which costs next to nothing, on
-one connection. Where the server shares the machine with its client no client is faster than that,
-so the ratio of the two clients has a ceiling, which is printed with it; and what a request costs
-the client in CPU time is printed beside its rate, for where the server is elsewhere.
+The third in each round is what bounds the other two: the load generator of ``benchmarks/kv``, which
+costs next to nothing, on one connection. Where the server shares the machine with its client no
+client is faster than that, so the ratio of the two clients has a ceiling, which is printed with it;
+and what a request costs the client in CPU time is printed beside its rate, for where the server is
+elsewhere.
 """
 
 import argparse
 import asyncio
 import json
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.kv.servers import Server
 
 HERE = Path(__file__).resolve()
 KEYS = 1_000
@@ -39,13 +44,46 @@ def key(number: int) -> bytes:
     return b"/bench/%04d" % (number * 7919 % KEYS)
 
 
-async def measure(get: Verb, put: Verb, work: str, seconds: float) -> dict[str, float]:
-    """Do *work* for so many seconds; return how many a second and all that were made."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driven:
+    """What one client did: requests a second, all it made, and what one cost it."""
+
+    rate: float
+    made: int
+    cpu_us: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """Both clients in turn, and what the server answers at most."""
+
+    mine: Driven
+    theirs: Driven
+    ceiling: float
+
+    @property
+    def ratio(self) -> float:
+        """Ours by the other."""
+        return self.mine.rate / self.theirs.rate
+
+    @property
+    def ratio_max(self) -> float:
+        """What no client beats."""
+        return self.ceiling / self.theirs.rate
+
+    @property
+    def cost_ratio(self) -> float:
+        """The other's CPU by ours, a request."""
+        return self.theirs.cpu_us / self.mine.cpu_us
+
+
+async def measure(get: Verb, put: Verb, work: str, seconds: float) -> Driven:
+    """Do *work* for so many seconds."""
     verb = put if work.startswith("put") else get
     tasks = TOGETHER if "100" in work else 1
-    for number in range(tasks * 10):
+    warm_up = tasks * 10
+    for number in range(warm_up):
         await verb(number)
-    made = [tasks * 10]
     loop = asyncio.get_running_loop()
     start = loop.time()
     end = start + seconds
@@ -63,14 +101,10 @@ async def measure(get: Verb, put: Verb, work: str, seconds: float) -> dict[str, 
     await asyncio.gather(*(worker(number) for number in range(tasks)))
     used = time.process_time() - used
     elapsed = loop.time() - start
-    return {
-        "per_second": counted / elapsed,
-        "made": made[0] + counted,
-        "cpu_us": used / counted * 1e6,
-    }
+    return Driven(rate=counted / elapsed, made=warm_up + counted, cpu_us=used / counted * 1e6)
 
 
-async def drive_ours(port: int, work: str, seconds: float) -> dict[str, float]:
+async def drive_ours(port: int, work: str, seconds: float) -> Driven:
     from c101.core.etcd import connect  # noqa: PLC0415
 
     async with connect(f"http://127.0.0.1:{port}") as client:
@@ -84,7 +118,7 @@ async def drive_ours(port: int, work: str, seconds: float) -> dict[str, float]:
         return await measure(get, put, work, seconds)
 
 
-async def drive_aetcd(port: int, work: str, seconds: float) -> dict[str, float]:
+async def drive_aetcd(port: int, work: str, seconds: float) -> Driven:
     import aetcd  # type: ignore[import-not-found]  # noqa: PLC0415
 
     async with aetcd.Client(host="127.0.0.1", port=port) as client:
@@ -100,7 +134,7 @@ async def drive_aetcd(port: int, work: str, seconds: float) -> dict[str, float]:
         return await measure(get, put, work, seconds)
 
 
-async def drive_grpc_aio(port: int, work: str, seconds: float) -> dict[str, float]:
+async def drive_grpc_aio(port: int, work: str, seconds: float) -> Driven:
     import grpc.aio  # noqa: PLC0415
 
     from c101.core.proto import rpc_pb2  # noqa: PLC0415
@@ -139,10 +173,8 @@ def with_aetcd(directory: Path) -> tuple[str, str]:
     try:
         subprocess.run([sys.executable, "-m", "venv", venv], check=True, capture_output=True)
         python = str(venv / "bin" / "python")
-        wanted = ["aetcd==1.0.0", "uvloop"]
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *wanted], check=True, capture_output=True
-        )
+        install = [python, "-m", "pip", "install", "--quiet", "aetcd==1.0.0", "uvloop"]
+        subprocess.run(install, check=True, capture_output=True)
         subprocess.run([python, "-c", "import aetcd"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as exc:
         said = getattr(exc, "stderr", b"") or b""
@@ -152,25 +184,19 @@ def with_aetcd(directory: Path) -> tuple[str, str]:
 
 
 def drive(
-    name: str, python: str, port: int, work: str, options: argparse.Namespace
-) -> dict[str, float]:
+    name: str, python: str, server: "Server", work: str, options: argparse.Namespace
+) -> Driven:
     """Run one client in a process of its own."""
     # By path: another Python does not know this program's packages, and does not need them.
-    command = [python, str(HERE), "--drive", name, "--port", str(port)]
+    command = [python, str(HERE), "--drive", name, "--port", str(server.port)]
     command += ["--work", work, "--seconds", str(options.seconds), "--loop", options.loop]
+    before = server.revision()
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parents[1])
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
-
-
-def bound(generator: Path, port: int, work: str, seconds: float) -> float:
-    """Return how many a second the server answers a client that costs nothing."""
-    together = TOGETHER if "100" in work else 1
-    command = [generator, "-p", str(port), "-k", work[:3], "-c", "1", "-m", str(together)]
-    command += ["-n", str(KEYS), "-v", str(len(VALUE)), "-s", str(seconds)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    result: dict[str, float] = json.loads(done.stdout)
-    return result["requests"] / result["seconds"]
+    driven = Driven(**json.loads(done.stdout))
+    risen = server.revision() - before
+    if risen != (driven.made if work.startswith("put") else 0):
+        raise SystemExit(f"{name}: the revision rose by {risen}: {driven}")
+    return driven
 
 
 def main() -> None:
@@ -185,70 +211,67 @@ def main() -> None:
     options = parser.parse_args()
     if options.drive:
         driving = DRIVERS[options.drive](options.port, options.work, options.seconds)
-        run: Callable[..., dict[str, float]] = asyncio.run
+        run: Callable[..., Driven] = asyncio.run
         if options.loop == "uvloop":
             from uvloop import run  # noqa: PLC0415
-        print(json.dumps(run(driving)))
+        print(json.dumps(asdict(run(driving))))
         return
     compare(options)
 
 
 def compare(options: argparse.Namespace) -> None:
     # What a driver of another Python cannot import.
-    from benchmarks.kv import refuse_tmpfs, revision, start  # noqa: PLC0415
+    from benchmarks.kv.generator import build  # noqa: PLC0415
+    from benchmarks.kv.servers import kind_of_disk, running  # noqa: PLC0415
 
-    refuse_tmpfs(options.directory)
-    directory = Path(tempfile.mkdtemp(prefix="c101-bench-", dir=options.directory))
-    server = None
-    try:
+    kind_of_disk(options.directory)
+    with tempfile.TemporaryDirectory(prefix="c101-bench-", dir=options.directory) as name:
+        directory = Path(name)
         other, python = with_aetcd(directory)
-        generator = directory / "loadgen"
-        subprocess.run(["gcc", "-O2", "-o", generator, HERE.with_name("loadgen.c")], check=True)
-        server = start("etcd", directory)
         clients = {"ours": sys.executable, other: python}
-        for work in WORK:
-            print(f"{work}: {options.rounds} rounds of {options.seconds:g} s on {options.loop}")
-            ratios: list[float] = []
-            ceilings: list[float] = []
-            costs: list[float] = []
-            rates: dict[str, list[float]] = {name: [] for name in clients}
-            for number in range(options.rounds):
-                # Who goes first changes from round to round.
-                cpu: dict[str, float] = {}
-                for name in list(clients) if number % 2 == 0 else list(clients)[::-1]:
-                    before = revision(server)
-                    found = drive(name, clients[name], server.port, work, options)
-                    risen = revision(server) - before
-                    if work.startswith("put") and risen != found["made"]:
-                        raise SystemExit(f"{name}: the revision rose by {risen}: {found}")
-                    rates[name].append(found["per_second"])
-                    cpu[name] = found["cpu_us"]
-                ratios.append(rates["ours"][-1] / rates[other][-1])
-                costs.append(cpu[other] / cpu["ours"])
-                ceiling = bound(generator, server.port, work, options.seconds)
-                ceilings.append(ceiling / rates[other][-1])
-                line = [
-                    f"{name} {rates[name][-1]:6.0f}/s ({cpu[name]:4.0f} us)" for name in clients
-                ]
-                print(
-                    f"  {'   '.join(line)}   loadgen {ceiling:6.0f}/s   "
-                    f"ratio {ratios[-1]:.2f} of at most {ceilings[-1]:.2f}",
-                    flush=True,
-                )
-            medians = {name: statistics.median(found) for name, found in rates.items()}
-            print(
-                f"  median: ours {medians['ours']:.0f}/s, {other} {medians[other]:.0f}/s, "
-                f"ratio {statistics.median(ratios):.2f} "
-                f"(from {min(ratios):.2f} to {max(ratios):.2f}) of at most "
-                f"{statistics.median(ceilings):.2f}; {other} costs {statistics.median(costs):.1f} "
-                "times the CPU",
-                flush=True,
-            )
-    finally:
-        if server is not None:
-            server.process.terminate()
-            server.process.wait(30)
-        shutil.rmtree(directory)
+        with running(build(directory), directory, keys=KEYS, names=["etcd"]) as [server]:
+            for work in WORK:
+                print(f"{work}: {options.rounds} rounds of {options.seconds:g} s on {options.loop}")
+                print(compare_at(work, clients, server, options), flush=True)
+
+
+def compare_at(
+    work: str, clients: dict[str, str], server: "Server", options: argparse.Namespace
+) -> str:
+    """Print each round, and return the medians."""
+    ours, other = clients
+    rounds: list[Round] = []
+    for number in range(options.rounds):
+        # Who goes first changes from round to round.
+        order = list(clients) if number % 2 == 0 else list(clients)[::-1]
+        found = {name: drive(name, clients[name], server, work, options) for name in order}
+        ceiling = bound(server, work, options.seconds)
+        rounds.append(Round(mine=found[ours], theirs=found[other], ceiling=ceiling))
+        line = [
+            f"{name} {found[name].rate:6.0f}/s ({found[name].cpu_us:4.0f} us)" for name in clients
+        ]
+        print(
+            f"  {'   '.join(line)}   loadgen {ceiling:6.0f}/s   "
+            f"ratio {rounds[-1].ratio:.2f} of at most {rounds[-1].ratio_max:.2f}",
+            flush=True,
+        )
+    median = statistics.median
+    ratios = [one.ratio for one in rounds]
+    return (
+        f"  median: ours {median(one.mine.rate for one in rounds):.0f}/s, "
+        f"{other} {median(one.theirs.rate for one in rounds):.0f}/s, ratio {median(ratios):.2f} "
+        f"(from {min(ratios):.2f} to {max(ratios):.2f}) of at most "
+        f"{median(one.ratio_max for one in rounds):.2f}; "
+        f"{other} costs {median(one.cost_ratio for one in rounds):.1f} times the CPU"
+    )
+
+
+def bound(server: "Server", work: str, seconds: float) -> float:
+    """Return how many a second the server answers a client that costs nothing."""
+    together = TOGETHER if "100" in work else 1
+    arguments = ["-k", work[:3], "-c", "1", "-m", str(together)]
+    arguments += ["-n", str(KEYS), "-v", str(len(VALUE)), "-s", str(seconds)]
+    return server.drive(arguments, writes=work.startswith("put")).rate
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ class Heavy:
     async def delete_watched(self, *, start: int = 0) -> None:
         """Delete, or catch up with a deletion, while a watch of all keys reads the events."""
         create = rpc_pb2.WatchCreateRequest(key=LOW, range_end=HIGH, start_revision=start)
+        deletion: asyncio.Task[None] | None = None
         async with self.channel.stream("/etcdserverpb.Watch/Watch") as stream:
             stream.send(rpc_pb2.WatchRequest(create_request=create).SerializeToString())
             seen = 0
@@ -77,7 +78,7 @@ class Heavy:
                     deletion = asyncio.create_task(self.delete())
                 if seen >= self.keys:
                     break
-            if not start:
+            if deletion is not None:
                 await deletion
 
     async def txn_delete(self) -> None:
