@@ -19,6 +19,7 @@ from c101.core.clock import Clock
 from c101.core.kv import alarms, refusal
 from c101.core.kv.admission import Admission
 from c101.core.kv.answers import Answer, Durable, Refused
+from c101.core.kv.durations import Durations
 from c101.core.kv.gate import WriteGate
 from c101.core.kv.identity import DamageError
 from c101.core.kv.index import Index
@@ -85,7 +86,11 @@ class Store:
         self._scheduled = False
         self._idle: asyncio.Future[None] | None = None
         self._pins: dict[int, int] = {}
-        self._writer = Writer(storage, self._loop, self._done)
+        self._writer = Writer(storage, self._loop, self._done, clock)
+        #: since the start, those inside transactions included
+        self.puts = self.deletes = 0
+        #: ranges inside transactions: the others are calls, which are counted as such
+        self.txn_ranges = 0
 
     def _load(self) -> None:
         storage = self.storage
@@ -106,6 +111,11 @@ class Store:
     def revision(self) -> int:
         """The committed revision."""
         return self.index.revision
+
+    @property
+    def commits(self) -> Durations:
+        """How long commits took since the start."""
+        return self._writer.durations
 
     @property
     def writable(self) -> bool:
@@ -155,6 +165,7 @@ class Store:
         previous = staged[key] if key in staged else self.index.states.get(key)
         record, state = make_state(change, key, value, lease, previous)
         staged[key] = state
+        self.puts += 1
         batch = self._batch
         batch.rows += (change, key, record)
         batch.changes.append((key, state, change))
@@ -163,6 +174,7 @@ class Store:
         """Stage a deletion as *change*, a tombstone's id; the caller raises ``staged_revision``."""
         self.staged[key] = None
         self._staged_deletions[key] = change
+        self.deletes += 1
         batch = self._batch
         batch.rows += (change, key, None)
         batch.changes.append((key, None, change))

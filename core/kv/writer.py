@@ -10,8 +10,10 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
 
+from c101.core.clock import Clock
 from c101.core.kv import refusal
 from c101.core.kv.answers import Answer
+from c101.core.kv.durations import Durations
 from c101.core.kv.lessor import Lease
 from c101.core.kv.record import Change
 from c101.core.kv.refusal import Refusal
@@ -80,11 +82,15 @@ class Writer:
         storage: Storage,
         loop: asyncio.AbstractEventLoop,
         done: Callable[[Batch], None],
+        clock: Clock,
     ) -> None:
         self._storage = storage
         self._connection = storage.writer
         self._loop = loop
         self._done = done
+        self._now = clock.monotonic
+        #: how long the commits took, their sync to disk included
+        self.durations = Durations()
         self._inserts = {count: _insert(count) for count in range(1, ROWS_PER_STATEMENT + 1)}
         # Holds one batch at most: the store submits the next when this one is done.
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
@@ -102,8 +108,10 @@ class Writer:
 
     def _run(self) -> None:
         while (batch := self._queue.get()) is not None:
+            start = self._now()
             try:
                 self._write(batch)
+                self.durations.add(self._now() - start)
             except Exception as exc:  # noqa: BLE001 a thread that died would leave all waiting
                 batch.failure = self._failure(exc)
             self._loop.call_soon_threadsafe(self._done, batch)

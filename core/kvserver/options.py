@@ -52,7 +52,8 @@ class KvOptions:
 
     ``quota_backend_bytes``: a database that would become larger raises NOSPACE; 0 is the default,
     less is no quota. ``max_request_bytes``: a larger write is refused; a message may have 512 KiB
-    more. ``retention``: ``None`` for no automatic compaction.
+    more. ``retention``: ``None`` for no automatic compaction. ``host_names``: under which the HTTP
+    side answers, beside loopback and the address that was reached.
     """
 
     quota_backend_bytes: int = QUOTA_BYTES_DEFAULT
@@ -61,6 +62,7 @@ class KvOptions:
     max_concurrent_streams: int = STREAMS_DEFAULT
     watch_progress_notify_seconds: float = PROGRESS_SECONDS_DEFAULT
     retention: Retention | None = None
+    host_names: tuple[str, ...] = ()
 
     @classmethod
     def of_flags(
@@ -70,6 +72,7 @@ class KvOptions:
         auto_compaction_retention: str,
         watch_progress_notify_interval: float,
         quota_backend_bytes: int,
+        host_whitelist: str,
         **limits: int,
     ) -> "KvOptions":
         """Return what the flags of ``kv_flags`` say; raise ConfigError for a bad retention."""
@@ -77,6 +80,7 @@ class KvOptions:
             quota_backend_bytes=quota_backend_bytes or QUOTA_BYTES_DEFAULT,
             watch_progress_notify_seconds=watch_progress_notify_interval,
             retention=parse_retention(auto_compaction_mode, auto_compaction_retention),
+            host_names=tuple(name.strip() for name in host_whitelist.split(",") if name.strip()),
             **limits,
         )
 
@@ -148,6 +152,10 @@ _FLAGS = (
     click.option(
         "--watch-progress-notify-interval", callback=_interval, default="10m", metavar="TIME",
         help="How often a silent watch hears the revision, if it asked to; 10m.",
+    ),
+    click.option(
+        "--host-whitelist", default="", metavar="NAME[,NAME]...",
+        help="More names under which requests over HTTP are answered.",
     ),
 )  # fmt: skip
 
