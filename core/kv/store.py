@@ -14,14 +14,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from zlib import crc32
 
 from c101.core.clock import Clock
 from c101.core.kv import alarms, refusal
 from c101.core.kv.admission import Admission
 from c101.core.kv.answers import Answer, Durable, Refused
+from c101.core.kv.checksum import LOW_BITS
+from c101.core.kv.damage import DamageError
 from c101.core.kv.durations import Durations
 from c101.core.kv.gate import WriteGate
-from c101.core.kv.identity import DamageError
 from c101.core.kv.index import Index
 from c101.core.kv.lessor import Lease, Lessor
 from c101.core.kv.record import Change, State, make_state
@@ -167,7 +169,7 @@ class Store:
         staged[key] = state
         self.puts += 1
         batch = self._batch
-        batch.rows += (change, key, record)
+        batch.rows += (change, key, record, crc32(record, crc32(key, change & LOW_BITS)))
         batch.changes.append((key, state, change))
 
     def stage_delete(self, change: int, key: bytes) -> None:
@@ -176,7 +178,7 @@ class Store:
         self._staged_deletions[key] = change
         self.deletes += 1
         batch = self._batch
-        batch.rows += (change, key, None)
+        batch.rows += (change, key, None, crc32(key, change & LOW_BITS))
         batch.changes.append((key, None, change))
 
     def stage_deletes(self, keys: list[bytes], revision: int, sub: int) -> None:

@@ -26,6 +26,8 @@ from c101.core.kvserver.maintenance import MaintenanceService
 from c101.core.kvserver.metrics import Metrics
 from c101.core.kvserver.options import GRPC_OVERHEAD_BYTES, KvOptions
 from c101.core.kvserver.reflection import ReflectionService
+from c101.core.kvserver.snapshot import SnapshotService
+from c101.core.kvserver.snapshot_keeper import SnapshotKeeper, SnapshotPlan
 from c101.core.kvserver.watch import WatchService
 from c101.core.rpc.limits import Limits
 from c101.core.rpc.peer import ADMIN_ROLE
@@ -90,6 +92,7 @@ class KvServer:
         streams = {
             "/etcdserverpb.Watch/Watch": watch.watch,
             "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
+            "/etcdserverpb.Maintenance/Snapshot": SnapshotService(context).snapshot,
             **election.stream_handlers(),
             **health.stream_handlers(),
         }
@@ -113,6 +116,14 @@ class KvServer:
         if options.retention is not None:
             automatic = AutoCompaction(context, self._clock, options.retention)
             self._tasks.append(loop.create_task(automatic.run(), name="kv automatic compaction"))
+        if options.snapshot_every_seconds:
+            plan = SnapshotPlan(
+                directory=options.snapshot_dir or self._directory / "snapshots",
+                every_seconds=options.snapshot_every_seconds,
+                keep=options.snapshot_keep,
+            )
+            keeper = SnapshotKeeper(store.storage.path, plan, self._clock)
+            self._tasks.append(loop.create_task(keeper.run(), name="kv snapshots"))
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
