@@ -65,6 +65,21 @@ class SecureKv:
         with urllib.request.urlopen(self.url + path, timeout=10, context=context) as answer:
             return json.loads(answer.read())
 
+    def post(self, path: str, body: object, token: str = "") -> dict[str, str]:
+        """Make a call through the gateway, with alice's certificate; return its answer or error."""
+        context = ssl.create_default_context(cafile=self.authority.file)
+        context.load_cert_chain(self.alice.cert, self.alice.key)
+        fields = {"Authorization": token} if token else {}
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.port, timeout=10, context=context
+        )
+        try:
+            connection.request("POST", path, json.dumps(body), fields)
+            answer: dict[str, str] = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        return answer
+
     def etcdctl(
         self, *arguments: str, pair: Pair | None, seconds: int = 20
     ) -> subprocess.CompletedProcess[str]:
@@ -241,3 +256,31 @@ def test_flags_that_do_not_go_together_are_one_clear_line(
     assert done.returncode == 2
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(not HAVE_ETCDCTL, reason="no etcdctl here")
+def test_a_certificate_names_a_user_over_grpc_and_not_over_http(tmp_path: Path) -> None:
+    kv = SecureKv(tmp_path)
+    kv.start()
+    try:
+        for command in (
+            "user add root:pw",
+            "user grant-role root root",
+            "user add alice --no-password",
+            "role add a",
+            "role grant-permission a readwrite a",
+            "user grant-role alice a",
+            "auth enable",
+        ):
+            done = kv.etcdctl(*command.split(), pair=kv.alice)
+            assert done.returncode == 0, (command, done.stderr)
+        assert kv.etcdctl("put", "a", "1", pair=kv.alice).stdout == "OK\n"
+        assert "permission denied" in kv.etcdctl("put", "b", "1", pair=kv.alice).stderr
+        refused = kv.post("/v3/kv/range", {"key": "YQ=="})
+        assert refused["error"] == "etcdserver: user name is empty"
+        token = kv.post("/v3/auth/authenticate", {"name": "root", "password": "pw"})["token"]
+        found = kv.post("/v3/kv/range", {"key": "YQ=="}, token)
+        assert found["count"] == "1"
+    finally:
+        kv.stop()
