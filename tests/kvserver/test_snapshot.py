@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from c101.core.kv.store import Store
 from c101.core.kvserver.snapshot import BLOB_BYTES, SNAPSHOTS_MAX
 from c101.core.proto import auth_pb2, rpc_pb2
 from tests.kvserver.histories import differences, fill
+from tests.kvserver.http_client import connected
 from tests.kvserver.processes import Client, Etcd, Ours, Process, etcdctl
 
 pytestmark = pytest.mark.integration
@@ -309,6 +312,15 @@ def test_what_is_written_meanwhile_is_not_in_it(large: Ours, tmp_path: Path) -> 
     file.write_bytes(b"".join(blobs))
     assert status(file).revision == before
     client.close()
+
+
+def test_the_gateway_sends_the_same_file(large: Ours, tmp_path: Path) -> None:
+    file = tmp_path / "saved.db"
+    with connected(large.port) as connection, file.open("wb") as out:
+        connection.request("POST", "/v3/maintenance/snapshot", b"{}")
+        for line in connection.getresponse():
+            out.write(b64decode(json.loads(line)["result"]["blob"]))
+    assert status(file) == status(save(large, tmp_path / "etcdctl.db"))
 
 
 def test_a_client_that_goes_away_leaves_nothing_behind(large: Ours) -> None:
