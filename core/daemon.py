@@ -7,22 +7,20 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
 from c101.core.errors import C101Error, ConfigError
 from c101.core.kvserver.options import KvOptions, kv_flags
+from c101.core.listen import FILE, Listen, TlsFlags, parse_listen, tls_flags
 
 if TYPE_CHECKING:
     import asyncio
 
-_LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
 _CHUNK_BYTES = 65_536
-_PORT_DEFAULT = 2379
 
 
 @click.group(invoke_without_command=True)
@@ -40,13 +38,20 @@ def cli(context: click.Context, stdio: str | None, socket_dir: Path | None) -> N
 
 @cli.command()
 @click.option("--data-dir", type=click.Path(path_type=Path), required=True, metavar="DIR")
-@click.option("--listen", multiple=True, metavar="URL", help="http://ADDRESS:PORT, loopback only.")
+@click.option("--listen", multiple=True, metavar="URL", help="http(s)://ADDRESS:PORT")
 @click.option("--socket-dir", type=click.Path(path_type=Path), metavar="DIR")
+@tls_flags
 @kv_flags
-def kv(data_dir: Path, listen: Sequence[str], socket_dir: Path | None, **flags: Any) -> None:
-    """Serve the KV: etcd's v3 API on the data in DIR."""
+def kv(
+    data_dir: Path, listen: Sequence[str], socket_dir: Path | None, tls: TlsFlags, **flags: Any
+) -> None:
+    """Serve the KV: etcd's v3 API on the data in DIR.
+
+    Plain TCP is served on loopback only; other addresses take TLS and client certificates.
+    """
     options = KvOptions.of_flags(**flags)
-    addresses = [parse_listen(url) for url in listen]
+    tls.check(listen)
+    addresses = [parse_listen(url, tls) for url in listen]
     if not addresses and socket_dir is None:
         raise ConfigError("nothing to listen on", hint="give --listen URL or --socket-dir DIR")
     import uvloop  # noqa: PLC0415
@@ -56,13 +61,14 @@ def kv(data_dir: Path, listen: Sequence[str], socket_dir: Path | None, **flags: 
     log.configure(level=os.environ.get("C101_LOG_LEVEL", "info"))
     if socket_dir is not None:
         socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sys.exit(uvloop.run(_serve_kv(data_dir, addresses, socket_dir, options)))
+    sys.exit(uvloop.run(_serve_kv(data_dir, addresses, socket_dir, tls, options)))
 
 
 async def _serve_kv(
     data_dir: Path,
-    addresses: Sequence[tuple[str, int]],
+    addresses: Sequence[Listen],
     socket_dir: Path | None,
+    tls: TlsFlags,
     options: KvOptions,
 ) -> int:
     import asyncio  # noqa: PLC0415
@@ -82,8 +88,9 @@ async def _serve_kv(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with KvServer(data_dir, SystemClock(), options) as server:
-        for host, port in addresses:
-            await server.listen_tcp(host, port)
+        for address in addresses:
+            files = tls.files() if address.secure else None
+            await server.listen_tcp(address.host, address.port, files)
         if socket_dir is not None:
             await server.listen_unix(socket_dir / ADMIN_SOCKET)
         tune_interpreter()
@@ -102,7 +109,10 @@ async def _serve_kv(
 @click.option("--kv", "urls", required=True, metavar="URL[,URL]...", help="unix, http or https.")
 @click.option("--name", metavar="NAME", help="What this engine is called; its host and pid.")
 @click.option("--prefix", default="/c101/", show_default=True, help="Of the cluster's keys.")
-def engine(urls: str, name: str | None, prefix: str) -> None:
+@click.option("--kv-cacert", type=FILE, metavar="FILE", help="Who signs the KV's certificate.")
+@click.option("--kv-cert", type=FILE, metavar="FILE", help="Our certificate, for the KV.")
+@click.option("--kv-key", type=FILE, metavar="FILE", help="Its key.")
+def engine(urls: str, name: str | None, prefix: str, **files: Path | None) -> None:
     """Decide where units run: the scheduler, on our KV or on a real etcd.
 
     Several may run: one leads, the others wait for its lease to end.
@@ -112,24 +122,28 @@ def engine(urls: str, name: str | None, prefix: str) -> None:
     from c101.core import log  # noqa: PLC0415
 
     log.configure(level=os.environ.get("C101_LOG_LEVEL", "info"))
-    uvloop.run(_run_engine(urls, name or f"{socket.gethostname()}-{os.getpid()}", prefix))
+    name = name or f"{socket.gethostname()}-{os.getpid()}"
+    uvloop.run(_run_engine(urls, name, prefix, files))
 
 
-async def _run_engine(urls: str, name: str, prefix: str) -> None:
+async def _run_engine(urls: str, name: str, prefix: str, files: Mapping[str, Path | None]) -> None:
     import asyncio  # noqa: PLC0415
     import signal  # noqa: PLC0415
 
     from c101.core.clock import SystemClock  # noqa: PLC0415
     from c101.core.notify import notify  # noqa: PLC0415
     from c101.core.registry.keyspace import Keyspace  # noqa: PLC0415
-    from c101.core.rpc.dial import dialer_for  # noqa: PLC0415
+    from c101.core.rpc.dial import TlsOptions, dialer_for  # noqa: PLC0415
     from c101.core.scheduler.engine import run_engine  # noqa: PLC0415
 
     try:
         keyspace = Keyspace(prefix)
     except ValueError as exc:
         raise ConfigError(f"--prefix: {exc}") from exc
-    dialers = [dialer_for(url) for url in urls.split(",")]
+    tls = TlsOptions(
+        ca_file=files["kv_cacert"], cert_file=files["kv_cert"], key_file=files["kv_key"]
+    )
+    dialers = [dialer_for(url, tls) for url in urls.split(",")]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -159,24 +173,6 @@ def _hold_lifeline(loop: "asyncio.AbstractEventLoop") -> "asyncio.Task[None] | N
         os._exit(1)
 
     return loop.create_task(hold(), name="lifeline")
-
-
-def parse_listen(url: str) -> tuple[str, int]:
-    """Return host and port of *url*; raise ConfigError unless it is ``http://`` on loopback."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError as exc:
-        raise ConfigError(f"--listen {url}: {exc}") from exc
-    host = parts.hostname
-    if parts.scheme != "http" or not host or parts.path not in ("", "/"):
-        raise ConfigError(f"--listen {url}: not of the form http://ADDRESS:PORT")
-    if host not in _LOOPBACK:
-        raise ConfigError(
-            f"--listen {url}: plain TCP is served on loopback only",
-            hint="reach the KV over SSH instead: ssh://USER@HOST/kv-admin",
-        )
-    return host, _PORT_DEFAULT if port is None else port
 
 
 def _socket_directory() -> Path:

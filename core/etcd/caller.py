@@ -97,10 +97,11 @@ class Caller:
         *,
         endpoint: "Endpoint | None",
         repeatable: bool = True,
+        revision: int = 0,
     ) -> _M:
         """Make a call that is about one member: the one at *endpoint*, or the one in use."""
         policy = replace(self._local, only=endpoint, repeatable=repeatable)
-        return await self.endpoints.call(path, request, answer, policy)
+        return await self.endpoints.call(path, request, answer, policy, revision=revision)
 
     async def exchange(self, path: str, request: Message, answer: type[_M]) -> _M:
         """Make a call that etcd only has as a stream, and that may be repeated."""

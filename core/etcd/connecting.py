@@ -1,17 +1,15 @@
 """From URLs, certificates and a password to a client."""
 
-import ssl
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
-from urllib.parse import urlsplit
 
 from c101.core.clock import Clock, SystemClock
 from c101.core.errors import ConfigError
 from c101.core.etcd.client import Client
 from c101.core.etcd.tokens import Tokens
-from c101.core.rpc.dial import PORT_DEFAULT, Dialer, TcpDialer, dialer_for
+from c101.core.rpc.dial import TlsOptions, dialer_for
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -55,13 +53,13 @@ def connect(urls: str | Sequence[str], **options: Unpack[ConnectOptions]) -> Cli
     addresses = [address.strip() for address in given]
     if not any(addresses):
         raise ConfigError("no endpoint was given", hint="for example http://127.0.0.1:2379")
-    context = _tls_context(options)
-    if context is not None and not any(a.startswith("https:") for a in addresses):
+    tls = _tls_options(options)
+    if tls is not None and not any(a.startswith("https:") for a in addresses):
         raise ConfigError(
             "certificates are given, and no endpoint is https",
             hint=f"use {addresses[0].replace('http:', 'https:', 1)}",
         )
-    dial = partial(_dialer, context=context)
+    dial = partial(dialer_for, tls_options=tls)
     client = Client(
         [dial(address) for address in addresses],
         clock=options.get("clock") or SystemClock(),
@@ -73,35 +71,16 @@ def connect(urls: str | Sequence[str], **options: Unpack[ConnectOptions]) -> Cli
     return client
 
 
-def _dialer(url: str, *, context: ssl.SSLContext | None) -> Dialer:
-    if context is None or not url.startswith("https:"):
-        return dialer_for(url)
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as exc:
-        raise ConfigError(f"endpoint {url!r}: {exc}") from exc
-    if not host:
-        raise ConfigError(f"endpoint {url!r} names no host")
-    return TcpDialer(host, port or PORT_DEFAULT, context)
-
-
-def _tls_context(options: ConnectOptions) -> ssl.SSLContext | None:
-    """Return what TLS needs to know; ``None`` when nothing was given."""
+def _tls_options(options: ConnectOptions) -> TlsOptions | None:
+    """Return the files that were given; ``None`` when none was."""
     ca, cert, key = options.get("ca_file"), options.get("cert_file"), options.get("key_file")
     if ca is None and cert is None and key is None:
         return None
-    if key is not None and cert is None:
-        raise ConfigError("key_file is given without cert_file")
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if cert is not None:
-            context.load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as exc:
-        # An SSLError is an OSError, too, whose text names no file.
-        files = ", ".join(str(path) for path in (ca, cert, key) if path is not None)
-        raise ConfigError(f"cannot use the certificates in {files}: {exc}") from exc
-    return context
+    return TlsOptions(ca_file=_path(ca), cert_file=_path(cert), key_file=_path(key))
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _tokens(options: ConnectOptions) -> Tokens | None:

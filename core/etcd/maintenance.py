@@ -4,7 +4,8 @@ Most of it is about one member: the one at *endpoint*, an address as ``client.cl
 has it, or the one in use.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -20,6 +21,9 @@ from c101.core.etcd.members import Status
 from c101.core.proto import rpc_pb2
 
 _M = TypeVar("_M", bound=Message)
+
+#: Called with the bytes that came, and how many there are to be.
+Progress = Callable[[int, int], None]
 
 _MAINTENANCE = "/etcdserverpb.Maintenance/"
 STATUS = _MAINTENANCE + "Status"
@@ -53,6 +57,10 @@ class KeyHash:
     hash: int
     revision: int
     compact_revision: int
+
+
+def _untold(_done: int, _of: int) -> None:
+    """Tell nobody how far it is."""
 
 
 class Maintenance(Verbs):
@@ -139,7 +147,9 @@ class Maintenance(Verbs):
         Raises CompactedError, FutureRevisionError; ConfigError: no such endpoint.
         """
         request = rpc_pb2.HashKVRequest(revision=revision)
-        answer = await self._ask("HashKV", request, rpc_pb2.HashKVResponse, endpoint)
+        answer = await self._ask(
+            "HashKV", request, rpc_pb2.HashKVResponse, endpoint, revision=revision
+        )
         return KeyHash(
             hash=answer.hash,
             revision=revision or answer.header.revision,
@@ -164,12 +174,15 @@ class Maintenance(Verbs):
             repeatable=False,
         )
 
-    async def snapshot(self, *, endpoint: str | None = None) -> AsyncIterator[bytes]:
+    async def snapshot(
+        self, *, endpoint: str | None = None, progress: Progress | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """Yield a member's database, piece by piece, as it was at one moment.
 
         The last 32 bytes are the SHA-256 of what was before: together they are the file that
         ``etcdctl snapshot save`` writes and ``restore`` reads. A link that is lost ends it with
         LinkLostError: it is not taken up elsewhere, for another member's file is another.
+        *progress* is called with the bytes that came and how many there are to be.
 
         Example::
 
@@ -180,10 +193,14 @@ class Maintenance(Verbs):
         """
         from c101.core.etcd.snapshot import pieces  # noqa: PLC0415
 
-        async for piece in pieces(self._caller, self._named(endpoint)):
-            yield piece
+        source = pieces(self._caller, self._named(endpoint), progress or _untold)
+        async with aclosing(source) as found:
+            async for piece in found:
+                yield piece
 
-    async def save_snapshot(self, path: str | Path, *, endpoint: str | None = None) -> int:
+    async def save_snapshot(
+        self, path: str | Path, *, endpoint: str | None = None, progress: Progress | None = None
+    ) -> int:
         """Write a member's database to the file *path*, mode 0600; return its size in bytes.
 
         The file appears, or takes the place of another, when it is whole, checked and on disk.
@@ -201,7 +218,7 @@ class Maintenance(Verbs):
         """
         from c101.core.etcd.snapshot import save  # noqa: PLC0415
 
-        return await save(self.snapshot(endpoint=endpoint), Path(path))
+        return await save(self.snapshot(endpoint=endpoint, progress=progress), Path(path))
 
     async def _alarm(self, request: rpc_pb2.AlarmRequest) -> list[Alarm]:
         # Raised or disarmed twice is raised or disarmed once.
@@ -211,10 +228,17 @@ class Maintenance(Verbs):
         ]
 
     async def _ask(
-        self, method: str, request: Message, answer: type[_M], endpoint: str | None
+        self,
+        method: str,
+        request: Message,
+        answer: type[_M],
+        endpoint: str | None,
+        *,
+        revision: int = 0,
     ) -> _M:
+        named = self._named(endpoint)
         return await self._caller.ask(
-            _MAINTENANCE + method, request, answer, endpoint=self._named(endpoint)
+            _MAINTENANCE + method, request, answer, endpoint=named, revision=revision
         )
 
     async def _leader(self) -> Endpoint | None:

@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import BinaryIO
 
-from c101.core.errors import LinkLostError
+from c101.core.errors import DeadlineExceededError, LinkLostError
 from c101.core.etcd.attempts import TOKENS_MAX
 from c101.core.etcd.caller import Caller
 from c101.core.etcd.endpoint import Endpoint
@@ -17,9 +17,13 @@ from c101.core.etcd.errors import KVError, from_rpc
 from c101.core.etcd.metadata import Metadata
 from c101.core.etcd.retry import Fate, rule
 from c101.core.proto import rpc_pb2
+from c101.core.rpc.channel import ClientStream
 from c101.core.rpc.status import RpcError
 
 SNAPSHOT = "/etcdserverpb.Maintenance/Snapshot"
+
+#: A snapshot of which nothing comes for so long is given up.
+SILENCE_SECONDS_MAX = 60.0
 
 #: What the stream ends with.
 HASH_BYTES = 32
@@ -34,7 +38,9 @@ class SnapshotError(KVError):
     code = "snapshot"
 
 
-async def pieces(caller: Caller, endpoint: Endpoint | None) -> AsyncIterator[bytes]:
+async def pieces(
+    caller: Caller, endpoint: Endpoint | None, progress: Callable[[int, int], None]
+) -> AsyncGenerator[bytes, None]:
     """Yield the pieces of a snapshot (``Maintenance.snapshot``)."""
     endpoints = caller.endpoints
     source = endpoint or endpoints.current
@@ -44,7 +50,10 @@ async def pieces(caller: Caller, endpoint: Endpoint | None) -> AsyncIterator[byt
         try:
             # Without the leader's field: a member that lost its leader can still be saved.
             async with aclosing(_stream(endpoints, source, metadata[1:])) as stream:
-                async for piece in stream:
+                done = 0
+                async for piece, left in stream:
+                    done += len(piece)
+                    progress(done, done + left)
                     yield piece
         except RpcError as exc:
             # A token is refused before anything is sent.
@@ -57,17 +66,28 @@ async def pieces(caller: Caller, endpoint: Endpoint | None) -> AsyncIterator[byt
 
 async def _stream(
     endpoints: Endpoints, source: Endpoint, metadata: Metadata
-) -> AsyncGenerator[bytes, None]:
+) -> AsyncGenerator[tuple[bytes, int], None]:
+    """Yield each piece with the number of bytes of the database that are still to come."""
     left = 0
     async with endpoints.stream(source, SNAPSHOT, metadata) as stream:
         stream.send(rpc_pb2.SnapshotRequest().SerializeToString())
         stream.end()
-        async for message in stream:
+        while (message := await _next(stream, source)) is not None:
             answer = decode(rpc_pb2.SnapshotResponse, message)
             left = answer.remaining_bytes
-            yield answer.blob
+            yield answer.blob, left
     if left:
         raise LinkLostError(f"{source.name} ended the snapshot with {left} bytes still to come")
+
+
+async def _next(stream: ClientStream, source: Endpoint) -> bytes | None:
+    """Return the next message, ``None`` at the end. Raises DeadlineExceededError."""
+    try:
+        async with asyncio.timeout(SILENCE_SECONDS_MAX):
+            return await anext(stream, None)
+    except TimeoutError as exc:
+        text = f"{source.name} sent nothing of it for {SILENCE_SECONDS_MAX:g} s"
+        raise DeadlineExceededError(f"snapshot: {text}") from exc
 
 
 async def save(source: AsyncIterator[bytes], path: Path) -> int:

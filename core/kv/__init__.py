@@ -8,7 +8,9 @@ What is where::
     key_index      the history of one key: append, look up, compact
     tree           ordered sets of keys, and intervals
     index          everything committed: states, histories, ordered keys
-    storage        the SQLite file: schema, load, point reads
+    schema         the tables of the SQLite file, and earlier formats of it
+    checksum       of every row; damage: what is found before anything is served
+    storage        the SQLite file: load, point reads
     writer         the one thread that writes it, a batch at a time
     store          the write path: stage, group commit, merge, answer
     gate           one write stages at a time, also one of many turns
@@ -22,6 +24,8 @@ What is where::
     lessor         leases
     compactor      old revisions leave
     auth           users, roles, permissions, tokens: a package of its own
+    history_check  whether a log's rows make one history; check: a data directory as a whole
+    snapshot/      the store as a file of etcd's, and back
     refusal        etcd's error codes and texts
 
 Three rules hold it together. A write is *staged* in memory, made durable with whatever else came in

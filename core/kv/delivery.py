@@ -9,15 +9,16 @@ who begins to watch asks for later revisions, or is caught up from the log.
 import asyncio
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from c101.core.kv.pace import Pace
-from c101.core.kv.pieces import PIECE_BYTES, Pieces
+from c101.core.kv.pieces import COPIED_BYTES_MAX, Pieces
 from c101.core.kv.record import CHANGE, FIELD, Change, State
 from c101.core.kv.revision import SHIFT, bound
+from c101.core.kv.shared_events import Committed, SharedEvents
 from c101.core.kv.stepper import free_in_steps, in_turns
 from c101.core.kv.watcher import Watcher, encode_event
-from c101.core.kv.watcher_group import WatcherGroup
+from c101.core.kv.watcher_group import Members, WatcherGroup, some
 
 #: A stream with this much unsent is slow: its watches fall behind and are caught up when it drains.
 PENDING_BYTES_MAX = 1 << 20
@@ -27,6 +28,12 @@ EVENTS_PER_STEP = 1_000
 EVENTS_PER_STREAM = 2
 #: A look at many intervals without a watch in them, in events.
 EVENTS_PER_SEARCH = 200
+#: Revisions of one change each that are sent together, in changes and in bytes: a response for
+#: each of them costs more than all of its events do.
+RUN_CHANGES_MAX = 256
+RUN_BYTES_MAX = 64 << 10
+#: Bytes that cost as much to send as an event by itself.
+BYTES_PER_EVENT = 8 << 10
 #: What may wait behind the commit that is being delivered; with more, commits wait.
 BACKLOG_BYTES_MAX = 64 << 20
 #: What a change takes besides keys and values.
@@ -35,9 +42,6 @@ _CHANGE_BYTES = 200
 FRAGMENT_BYTES_DEFAULT = 2 << 20
 
 _FRAGMENT = b"\x38\x01"  # field 7 of WatchResponse
-
-#: A committed change, and the state it replaced.
-Committed = tuple[Change, State | None]
 
 
 class Delivery:
@@ -114,6 +118,11 @@ class Delivery:
         while self._queue:
             revision, size, changes = self._queue.popleft()
             self._backlog_bytes -= size
+            while self._queue and len(changes) < RUN_CHANGES_MAX:
+                # What came while others were served goes out together.
+                revision, size, more = self._queue.popleft()
+                self._backlog_bytes -= size
+                changes += more
             yield from self._deliver(changes)
             yield from free_in_steps(changes)
             self.running = bool(self._queue)
@@ -131,13 +140,90 @@ class Delivery:
                 end = bisect_left(changes, bound(revision), end, key=lambda one: one[0][2])
                 yield from self._notify_many(revision, changes, range(start, end))
             else:
-                for watchers in self._group.of(change[0]):
-                    self._notify_one(watchers, revision, change, previous)
+                end = _run_end(changes, start)
+                if end == start + 1:
+                    for watchers in self._group.of(change[0]):
+                        self._notify_one(watchers, revision, change, previous)
+                        if spent(_work(watchers)):
+                            yield
+                    if spent():
+                        yield
+                else:
+                    yield from self._notify_run(changes[start:end])
+            start = end
+
+    def _notify_run(self, run: list[Committed]) -> Iterator[None]:
+        """Send the changes of a run of revisions, each watcher all that it wants in one response.
+
+        Watchers of one interval get the same bytes.
+        """
+        spent = self._pace.spent
+        first = run[0][0][2] >> SHIFT
+        found = yield from self._interested(run)
+        for members, wanted in found.values():
+            if len(wanted) == 1:
+                change, previous = wanted[0]
+                for watchers in some(members):
+                    self._notify_one(watchers, change[2] >> SHIFT, change, previous)
                     if spent(_work(watchers)):
                         yield
-                if spent():
+                continue
+            shared = SharedEvents(wanted)
+            for watchers in some(members):
+                sent_bytes = self._notify_shared(watchers, first, shared)
+                if spent(_work(watchers) + sent_bytes // BYTES_PER_EVENT):
                     yield
-            start = end
+
+    def _interested(
+        self, run: list[Committed]
+    ) -> Generator[None, None, dict[int, tuple[Members, list[Committed]]]]:
+        """Return the members of each interval with the changes of *run* in it."""
+        spent = self._pace.spent
+        found: dict[int, tuple[Members, list[Committed]]] = {}
+        for one in run:
+            for members in self._group.members_of(one[0][0]):
+                if not members:
+                    if spent(EVENTS_PER_SEARCH):
+                        yield
+                    continue
+                known = found.get(id(members))
+                if known is None:
+                    found[id(members)] = (members, [one])
+                else:
+                    known[1].append(one)
+            if spent():
+                yield
+        return found
+
+    def _notify_shared(
+        self, watchers: list[Watcher], first_revision: int, shared: SharedEvents
+    ) -> int:
+        """Send of *shared* what each of *watchers* wants; return how many bytes that were.
+
+        They have been sent all they want up to *first_revision*.
+        """
+        last = shared.last_revision
+        header = self.header(last)
+        sent_bytes = 0
+        slow: list[Watcher] = []
+        for watcher in watchers:
+            if last < watcher.next_revision or not watcher.synced:
+                continue
+            if watcher.sink.pending_bytes > PENDING_BYTES_MAX:
+                watcher.next_revision = max(watcher.next_revision, first_revision)
+                slow.append(watcher)
+                continue
+            events, body = shared.wanted_by(watcher)
+            watcher.next_revision = last + 1
+            if not body:
+                continue
+            sent_bytes += len(body)
+            # Cut between events where it may have to be cut at all.
+            parts = events if watcher.fragment else (body,)
+            send_events(watcher, header, parts, self.fragment_bytes_max)
+        for watcher in slow:
+            self._behind(watcher)
+        return sent_bytes
 
     def _notify_one(
         self, watchers: list[Watcher], revision: int, change: Change, previous: State | None
@@ -215,27 +301,28 @@ class Delivery:
             self._behind(watcher)
         else:
             watcher.next_revision = revision + 1
-            send_events(watcher, self.header(revision), events, self.fragment_bytes_max)
+            send_events(watcher, self.header(revision), events.take(), self.fragment_bytes_max)
 
 
-def send_events(watcher: Watcher, header: bytes, events: Pieces, fragment_bytes_max: int) -> None:
-    """Send *events* to *watcher*, in one response unless it wants fragments."""
+def send_events(
+    watcher: Watcher, header: bytes, pieces: Sequence[bytes], fragment_bytes_max: int
+) -> None:
+    """Send *pieces*, events whole, to *watcher*, in one response unless it wants fragments."""
     watcher.notified = True
     head = header + watcher.id_field
-    size = events.size
-    pieces = events.take()
+    size = sum(map(len, pieces))
     if watcher.fragment and size + len(head) > fragment_bytes_max:
         fragments = _fragments(pieces, fragment_bytes_max - len(head) - len(_FRAGMENT))
         for fragment in fragments[:-1]:
             watcher.sink.send_parts([head + _FRAGMENT, *fragment])
         watcher.sink.send_parts([head, *fragments[-1]])
-    elif size > PIECE_BYTES:
+    elif size > COPIED_BYTES_MAX:
         watcher.sink.send_parts([head, *pieces])
     else:
         watcher.sink.send(head + b"".join(pieces))
 
 
-def _fragments(pieces: list[bytes], bytes_max: int) -> list[list[bytes]]:
+def _fragments(pieces: Sequence[bytes], bytes_max: int) -> list[list[bytes]]:
     """Part *pieces* into lists of at most *bytes_max*, but for a single event that is larger."""
     fragments: list[list[bytes]] = [[]]
     size = 0
@@ -246,6 +333,21 @@ def _fragments(pieces: list[bytes], bytes_max: int) -> list[list[bytes]]:
         fragments[-1].append(piece)
         size += len(piece)
     return fragments
+
+
+def _run_end(changes: list[Committed], start: int) -> int:
+    """Return where a run of revisions that begins at *start*, with one change each, ends."""
+    end, total = start + 1, min(len(changes), start + RUN_CHANGES_MAX)
+    size = _bytes_of(changes[start])
+    while end < total:
+        revision = changes[end][0][2] >> SHIFT
+        size += _bytes_of(changes[end])
+        if size > RUN_BYTES_MAX or (
+            end + 1 < len(changes) and changes[end + 1][0][2] >> SHIFT == revision
+        ):
+            break
+        end += 1
+    return end
 
 
 def _work(watchers: list[Watcher]) -> int:

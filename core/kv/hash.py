@@ -6,14 +6,13 @@ each change up to a revision. What a compaction leaves of older revisions counts
 current, so that it makes no difference how far the cleaning is.
 """
 
-import struct
 from collections.abc import AsyncIterator
 
 import google_crc32c
 
 from c101.core.clock import Clock
-from c101.core.kv.record import length_delimited
-from c101.core.kv.revision import SHIFT, SUB_BITS, TOMBSTONE, bound
+from c101.core.kv.revision import bound
+from c101.core.kv.snapshot import etcd_buckets as etcd
 from c101.core.kv.storage import LogRow
 from c101.core.kv.store import Store
 
@@ -21,21 +20,7 @@ from c101.core.kv.store import Store
 ROWS_PER_STEP = 500
 BYTES_PER_STEP = 1 << 20
 
-_BUCKET = b"key"
 _KEYS_PER_STEP = 500
-_pack = struct.Struct(">Q1sQ").pack
-
-
-def bucket_key(change: int) -> bytes:
-    """Return the key of *change* in etcd's bucket."""
-    sub = (change >> 1) & ((1 << SUB_BITS) - 1)
-    key = _pack(change >> SHIFT, b"_", sub)
-    return key + b"t" if change & TOMBSTONE else key
-
-
-def bucket_value(key: bytes, record: bytes | None) -> bytes:
-    """Return the value there: the encoded KeyValue, of a deletion with its key only."""
-    return length_delimited(b"\x0a", key) if record is None else record
 
 
 class Hasher:
@@ -47,7 +32,7 @@ class Hasher:
 
     async def everything(self) -> int:
         """Return the hash of every change that is still there."""
-        checksum: int = google_crc32c.value(_BUCKET)
+        checksum: int = google_crc32c.value(etcd.KEY)
         async for rows in self._rows(bound(self._store.revision)):
             checksum = _extend(checksum, rows)
         return checksum
@@ -61,7 +46,7 @@ class Hasher:
         try:
             limit, old = bound(revision), bound(compacted)
             kept = limit if await self._anything_lives(limit) else old
-            checksum: int = google_crc32c.value(_BUCKET)
+            checksum: int = google_crc32c.value(etcd.KEY)
             put_before = store.index.put_before
             async for rows in self._rows(limit):
                 if rows[0][0] < old:
@@ -97,6 +82,6 @@ class Hasher:
 def _extend(checksum: int, rows: list[LogRow]) -> int:
     pieces: list[bytes] = []
     for change, key, record in rows:
-        pieces += (bucket_key(change), bucket_value(key, record))
+        pieces += (etcd.revision_key(change), etcd.change_value(key, record))
     extended: int = google_crc32c.extend(checksum, b"".join(pieces))
     return extended

@@ -14,17 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from c101.core.kv.damage import DamageError, log_salts
+
 #: A log that began anew more often since its start, after 16 MiB each time, is not recognised.
 RESTARTS_MAX = 1 << 20
 
 _SALT_MODULUS = 1 << 32
-_LOG_MAGIC = (0x377F0682, 0x377F0683)
 _HEADER_BYTES = 32
 _NOTE = re.compile(rb"cluster ([0-9a-f]{16}) log ([0-9a-f]{8}|none    )\n")
-
-
-class DamageError(Exception):
-    """Files are not what was left; the text says how, its handler adds which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +62,5 @@ class Identity:
 def log_salt(log: Path) -> int | None:
     """Return salt-1 of *log*; ``None`` of one that is empty. Raises DamageError if it is no log."""
     with log.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    if not any(header):
-        return None
-    if len(header) < _HEADER_BYTES or int.from_bytes(header[:4], "big") not in _LOG_MAGIC:
-        raise DamageError("its log is damaged")
-    return int.from_bytes(header[16:20], "big")
+        salts = log_salts(file.read(_HEADER_BYTES))
+    return None if salts is None else salts[0]

@@ -49,6 +49,8 @@ class Lessor:
         self._attached: dict[int, set[bytes]] = {}
         # (expiry, id); an entry whose lease was renewed meanwhile is put back when it comes up.
         self._expiries: list[tuple[float, int]] = []
+        #: since the start: grants and revocations that are durable, expiries among the latter
+        self.granted = self.revoked = self.renewed = self.expired = 0
 
     def load(self, leases: list[tuple[int, int]], states: Mapping[bytes, State]) -> None:
         """Take over what was persisted; every lease starts over with its full TTL."""
@@ -98,10 +100,12 @@ class Lessor:
         ``moved``.
         """
         if lease.ttl_seconds:
-            self.renew(lease)
+            self._prolong(lease)
             self._add(lease)
+            self.granted += 1
         else:
             self._leases.pop(lease.id, None)
+            self.revoked += 1
         if self._staged.get(lease.id) is lease:
             del self._staged[lease.id]
 
@@ -158,6 +162,10 @@ class Lessor:
 
     def renew(self, lease: Lease) -> None:
         """Let *lease* last its full TTL from here."""
+        self.renewed += 1
+        self._prolong(lease)
+
+    def _prolong(self, lease: Lease) -> None:
         lease.expiry = self._now() + lease.ttl_seconds
 
     def postpone(self, seconds: float) -> None:

@@ -63,6 +63,8 @@ STOPPED = (Code.UNAVAILABLE, "etcdserver: server stopped")
 CORRUPT = (Code.DATA_LOSS, "etcdserver: corrupt cluster")
 #: Ours (etcd panics when its disk fails): whether the write survived is unknown.
 STORAGE_FAILED = (Code.UNAVAILABLE, "etcdserver: storage failed, the store is read-only")
+#: The database cannot be read where it was to be; etcd says so of members that differ.
+CORRUPT = (Code.DATA_LOSS, "etcdserver: corrupt cluster")
 #: The texts that a watch carries in cancel_reason.
 WATCH_EMPTY_RANGE = "mvcc: watcher range is empty"
 WATCH_DUPLICATE_ID = "mvcc: duplicate watch ID provided on the WatchStream"

@@ -1,16 +1,12 @@
-"""The SQLite file under the store: schema, identity, load, point reads.
+"""The SQLite file under the store: opening, identity, load, point reads.
 
-``log`` has a row for every change, under its id; ``record`` is the encoded KeyValue, NULL for a
-deletion. The key stands before the record in the row, so that a load reads no values. ``bucket``
-holds etcd's small buckets beside the keys (users, roles, alarms) as etcd's backend does: bytes by
-bytes, so that a snapshot copies them. One connection writes (the writer thread's), one reads (the
-loop's); the reader sees commits only.
+What its tables hold is in ``schema``. One connection writes (the writer thread's), one reads (the
+loop's); the reader sees commits only. Nothing is loaded from a damaged file: see ``damage``.
 """
 
 import fcntl
 import logging
 import os
-import secrets
 import sqlite3
 from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -19,19 +15,17 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from c101.core.errors import C101Error, ConfigError
-from c101.core.kv import refusal
-from c101.core.kv.identity import DamageError, Identity, log_salt
+from c101.core.kv import damage, refusal, schema
+from c101.core.kv.damage import DamageError
+from c101.core.kv.identity import Identity, log_salt
 from c101.core.kv.key_index import History
 from c101.core.kv.refusal import refuse
 from c101.core.kv.revision import FIRST_REVISION, NEVER_COMPACTED, SHIFT, TOMBSTONE, revision_of
+from c101.core.kv.schema import DATABASE_NAME, FORMAT, LOCK_NAME, PAGE_BYTES
 from c101.core.rpc.status import RpcError
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2
-DATABASE_NAME = "kv.db"
-LOCK_NAME = "lock"
-PAGE_BYTES = 4096
 #: The write-ahead log is copied into the database when it has this many pages (16 MiB).
 CHECKPOINT_PAGES = 4000
 #: The write-ahead log has its blocks from the start: a commit then overwrites and need not grow
@@ -47,17 +41,8 @@ READ_CACHE_KIB = 2000
 #: Point reads are gathered into statements of at most this many ids.
 IDS_PER_STATEMENT = 500
 
-_SCHEMA = """
-create table if not exists log(id integer primary key, key blob not null, record blob);
-create table if not exists lease(id integer primary key, ttl integer not null);
-create table if not exists bucket(
-    name text not null, key blob not null, value blob not null, primary key(name, key)
-) without rowid;
-create table if not exists meta(name text primary key, value integer not null) without rowid;
-"""
-
-#: What reading a damaged database raises; the last three for columns of another type, or none.
-_DAMAGE = (sqlite3.Error, OSError, DamageError, RpcError, LookupError, TypeError, AttributeError)
+#: What loading a damaged database raises; the last three for columns of another type, or none.
+_DAMAGE = (*damage.FOUND, OSError, RpcError, LookupError, TypeError, AttributeError)
 
 #: Two changes further apart may have something between them.
 _NEXT_REVISION = 1 << SHIFT
@@ -78,18 +63,19 @@ class Storage:
     Raises ConfigError when another process has it, StorageError when it is damaged or not ours.
     """
 
-    def __init__(
-        self, directory: Path, *, random_id: Callable[[], int] = lambda: secrets.randbits(62) | 1
-    ) -> None:
+    def __init__(self, directory: Path, *, random_id: Callable[[], int] = schema.random_id) -> None:
         self.path = directory / DATABASE_NAME
         self._log = directory / (DATABASE_NAME + "-wal")
-        self._lock = _lock_directory(directory)
+        self._lock = lock_directory(directory)
+        self._index: BinaryIO | None = None
         with ExitStack() as undo:
             undo.callback(self._lock.close)
+            undo.callback(self._close_index)
             noted = Identity.read(self._lock.fileno())
             with self.damage_named():
                 if noted is not None:
                     noted.check(self.path, self._log)
+                damage.check_files(self.path)
                 self.writer = undo.enter_context(
                     closing(self._connect(f"pragma cache_size=-{CACHE_KIB}"))
                 )
@@ -98,18 +84,20 @@ class Storage:
                     closing(self._connect(f"pragma cache_size=-{READ_CACHE_KIB}"))
                 )
                 self._reader.execute("pragma query_only=on")
-                self.meta: dict[str, int] = dict(
-                    self._reader.execute("select name, value from meta").fetchall()
-                )
+                damage.check_pages(self._reader)
+                self.meta: dict[str, int] = dict(damage.checked(self._reader, "meta"))
+                # All of it: of a row whose bucket's name is damaged no bucket would know.
+                for _ in damage.checked(self._reader, "bucket"):
+                    pass
                 self.cluster_id = self.meta["cluster_id"]
                 self.member_id = self.meta["member_id"]
                 if noted is not None and noted.cluster_id != self.cluster_id:
                     raise DamageError("the database of another cluster lies here")
                 # The names of database and log: at every start, the one before may have been cut
                 # off.
-                _sync_directory(directory)
+                sync_directory(directory)
                 self._reserve_log()
-                self._index = undo.enter_context(closing(self._reserve_index()))
+                self._reserve_index()
                 self._note_log()
             undo.pop_all()
 
@@ -120,33 +108,38 @@ class Storage:
             yield
         except _DAMAGE as exc:
             raise StorageError(
-                f"{self.path}: {exc}", hint="restore it from a snapshot, or start with another DIR"
+                f"{self.path}: {exc}",
+                hint=f"`c101ctl kv check {self.path.parent}` says all that is wrong; restore a"
+                " snapshot into another DIR: `c101ctl kv snapshot restore`",
             ) from exc
 
     def _connect(self, *pragmas: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, cached_statements=512
         )
-        for pragma in (f"pragma page_size={PAGE_BYTES}", *pragmas):
-            connection.execute(pragma)
+        try:
+            for pragma in (f"pragma page_size={PAGE_BYTES}", *pragmas):
+                connection.execute(pragma)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _prepare(self, random_id: Callable[[], int]) -> None:
         execute = self.writer.execute
-        found = execute("pragma user_version").fetchone()[0]
+        found = schema.format_of(self.writer)
+        # Before anything is written: that would write over what is to be looked at.
+        self._open_index()
+        if self._index is not None:
+            damage.check_write_ahead_log(self._log, self._index)
         if found > FORMAT:
             raise StorageError(f"{self.path}: format {found} was written by a later c101")
         execute("pragma journal_mode=wal")
         # FULL: the write-ahead log is synced at every commit, so an answer is never taken back.
         execute("pragma synchronous=full")
         execute(f"pragma wal_autocheckpoint={CHECKPOINT_PAGES}")
-        if found == FORMAT:
-            return
-        self.writer.executescript("begin immediate;" + _SCHEMA)
-        execute("insert or ignore into meta values('cluster_id', ?)", (random_id(),))
-        execute("insert or ignore into meta values('member_id', ?)", (random_id(),))
-        execute(f"pragma user_version={FORMAT}")
-        execute("commit")
+        if found < FORMAT:
+            schema.prepare(self.writer, random_id)
 
     def _reserve_log(self) -> None:
         try:
@@ -154,6 +147,9 @@ class Storage:
                 size = file.seek(0, os.SEEK_END)
                 try:
                     if size < LOG_BYTES_RESERVED:
+                        # A log that was just cut off has to be so on disk, too: else a power cut
+                        # could leave the old one with a hole, which would be read up to there.
+                        os.fsync(file.fileno())
                         file.write(bytes(LOG_BYTES_RESERVED - size))
                         file.flush()
                         os.fsync(file.fileno())
@@ -165,16 +161,29 @@ class Storage:
             # It only costs speed; a disk that is full will say so at the next write.
             logger.warning("no room reserved for the log", extra={"reason": exc.strerror})
 
-    def _reserve_index(self) -> BinaryIO:
-        """Return the open file: to close it would drop the locks that SQLite has on it."""
-        file = Path(f"{self.path}-shm").open("r+b", buffering=0)  # noqa: SIM115 see close
+    def _open_index(self) -> None:
+        """Open the index of the log, once there is one, till the end.
+
+        To close it would drop the locks that SQLite has on it in this process.
+        """
+        index = Path(f"{self.path}-shm")
+        if self._index is None and index.exists():
+            self._index = index.open("r+b", buffering=0)
+
+    def _close_index(self) -> None:
+        if self._index is not None:
+            self._index.close()
+
+    def _reserve_index(self) -> None:
+        self._open_index()
+        if self._index is None:
+            return
         try:
-            size = file.seek(0, os.SEEK_END)
+            size = self._index.seek(0, os.SEEK_END)
             if size < INDEX_BYTES_RESERVED:
-                os.posix_fallocate(file.fileno(), size, INDEX_BYTES_RESERVED - size)
+                os.posix_fallocate(self._index.fileno(), size, INDEX_BYTES_RESERVED - size)
         except OSError as exc:
             logger.warning("no room reserved for the log", extra={"reason": exc.strerror})
-        return file
 
     def _note_log(self) -> None:
         """Note which log is in use: one commit makes sure that there is one to be known by."""
@@ -201,21 +210,24 @@ class Storage:
     def load_histories(self) -> tuple[dict[bytes, History], int]:
         """Return the history of every key, and the revision the store stands at.
 
-        Compactions count too: one may have dropped the very last changes.
+        Compactions count too: one may have dropped the very last changes. Raises StorageError for
+        a row that is not as it was written.
         """
         histories: dict[bytes, History] = {}
         last = 0
-        for change, key in self._reader.execute("select id, key from log order by id"):
-            if not 0 < change - last <= _NEXT_REVISION:
-                self._check_gap(last, change)
-            history = histories.get(key)
-            if history is None:
-                histories[key] = change
-            elif isinstance(history, int):
-                histories[key] = array("q", (history, change))
-            else:
-                history.append(change)
-            last = change
+        with self.damage_named():
+            for changes, keys in damage.checked_changes(self._reader):
+                for change, key in zip(changes, keys, strict=True):
+                    if not 0 < change - last <= _NEXT_REVISION:
+                        self._check_gap(last, change)
+                    history = histories.get(key)
+                    if history is None:
+                        histories[key] = change
+                    elif isinstance(history, int):
+                        histories[key] = array("q", (history, change))
+                    else:
+                        history.append(change)
+                    last = change
         revision = max(
             FIRST_REVISION, revision_of(last), self.scheduled_compaction, self.finished_compaction
         )
@@ -247,16 +259,17 @@ class Storage:
 
     def load_leases(self) -> list[tuple[int, int]]:
         """Return id and granted TTL in seconds of every lease."""
-        return self._reader.execute("select id, ttl from lease").fetchall()
+        with self.damage_named():
+            return list(damage.checked(self._reader, "lease"))
 
     def load_bucket(self, name: str) -> dict[bytes, bytes]:
         """Return what the bucket *name* holds, in the order of its keys.
 
         Raises StorageError if it is damaged.
         """
-        statement = "select key, value from bucket where name = ? order by key"
         with self.damage_named():
-            return dict(self._reader.execute(statement, (name,)).fetchall())
+            rows = damage.checked(self._reader, "bucket", where="name = ?", values=(name,))
+            return {key: value for _, key, value in rows}
 
     @property
     def scheduled_compaction(self) -> int:
@@ -289,8 +302,8 @@ class Storage:
     def _read(self, statement: str, parameters: Sequence[int]) -> list[Any]:
         try:
             return self._reader.execute(statement, parameters).fetchall()
-        except sqlite3.Error as exc:
-            logger.error("the log cannot be read", extra={"reason": str(exc)})  # noqa: TRY400
+        except damage.FOUND as exc:
+            logger.error("database damaged", extra={"path": str(self.path), "reason": str(exc)})  # noqa: TRY400
             raise refuse(refusal.CORRUPT) from exc
 
     def scan_bytes(self, start: int, limit: int, rows_max: int, bytes_max: int) -> list[LogRow]:
@@ -321,7 +334,7 @@ class Storage:
             Identity(cluster_id=self.cluster_id, log_salt=None).write(self._lock.fileno())
         self._reader.close()
         self.writer.close()
-        self._index.close()
+        self._close_index()
         self._lock.close()
 
 
@@ -330,7 +343,11 @@ def marks(count: int) -> str:
     return ",".join("?" * count)
 
 
-def _lock_directory(directory: Path) -> TextIO:
+def lock_directory(directory: Path) -> TextIO:
+    """Make *directory* if need be, and hold it until what is returned is closed.
+
+    Raises ConfigError when another process has it, StorageError when it cannot be used.
+    """
     try:
         _make_directory(directory, mode=0o700)
         lock = os.fdopen(os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600), "r+")
@@ -354,11 +371,21 @@ def _make_directory(directory: Path, mode: int = 0o777) -> None:
     # Also of one that is there: whoever made it may have been cut off. Where its name may not be
     # looked at it was made by others, for good.
     with suppress(PermissionError):
-        _sync_directory(directory.parent)
+        sync_directory(directory.parent)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have the names in *directory* on disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Have the contents of the file *path* on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

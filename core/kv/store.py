@@ -14,13 +14,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from zlib import crc32
 
 from c101.core.clock import Clock
 from c101.core.kv import alarms, refusal
 from c101.core.kv.admission import Admission
 from c101.core.kv.answers import Answer, Durable, Refused
+from c101.core.kv.checksum import LOW_BITS
+from c101.core.kv.damage import DamageError
+from c101.core.kv.durations import Durations
 from c101.core.kv.gate import WriteGate
-from c101.core.kv.identity import DamageError
 from c101.core.kv.index import Index
 from c101.core.kv.lessor import Lease, Lessor
 from c101.core.kv.record import Change, State, make_state
@@ -85,7 +88,11 @@ class Store:
         self._scheduled = False
         self._idle: asyncio.Future[None] | None = None
         self._pins: dict[int, int] = {}
-        self._writer = Writer(storage, self._loop, self._done)
+        self._writer = Writer(storage, self._loop, self._done, clock)
+        #: since the start, those inside transactions included
+        self.puts = self.deletes = 0
+        #: ranges inside transactions: the others are calls, which are counted as such
+        self.txn_ranges = 0
 
     def _load(self) -> None:
         storage = self.storage
@@ -106,6 +113,11 @@ class Store:
     def revision(self) -> int:
         """The committed revision."""
         return self.index.revision
+
+    @property
+    def commits(self) -> Durations:
+        """How long commits took since the start."""
+        return self._writer.durations
 
     @property
     def writable(self) -> bool:
@@ -155,16 +167,18 @@ class Store:
         previous = staged[key] if key in staged else self.index.states.get(key)
         record, state = make_state(change, key, value, lease, previous)
         staged[key] = state
+        self.puts += 1
         batch = self._batch
-        batch.rows += (change, key, record)
+        batch.rows += (change, key, record, crc32(record, crc32(key, change & LOW_BITS)))
         batch.changes.append((key, state, change))
 
     def stage_delete(self, change: int, key: bytes) -> None:
         """Stage a deletion as *change*, a tombstone's id; the caller raises ``staged_revision``."""
         self.staged[key] = None
         self._staged_deletions[key] = change
+        self.deletes += 1
         batch = self._batch
-        batch.rows += (change, key, None)
+        batch.rows += (change, key, None, crc32(key, change & LOW_BITS))
         batch.changes.append((key, None, change))
 
     def stage_deletes(self, keys: list[bytes], revision: int, sub: int) -> None:

@@ -174,6 +174,7 @@ class Execution:
         return _long_response(_DELETE, [inner_header(self.revision), *pieces])
 
     def _range(self, request: rpc_pb2.RangeRequest) -> bytes | RangeToRead:
+        self._store.txn_ranges += 1
         if _is_plain_get(request):
             state = self._view.current(request.key)
             body = b"" if state is None else state[0] + b"\x20\x01"

@@ -12,24 +12,18 @@ import asyncio
 from collections.abc import Callable, Iterator
 from enum import Enum
 
-from c101.core.kv.delivery import Committed, Delivery, send_events
+from c101.core.kv.delivery import Delivery, send_events
 from c101.core.kv.index import Index
-from c101.core.kv.pieces import Pieces
-from c101.core.kv.record import Change, State, state_of, varint
-from c101.core.kv.revision import SHIFT, bound, revision_of
+from c101.core.kv.record import varint
+from c101.core.kv.replay import Replay
+from c101.core.kv.shared_events import Committed
 from c101.core.kv.stepper import in_turns
-from c101.core.kv.storage import IDS_PER_STATEMENT, LogRow, Storage
-from c101.core.kv.watcher import Watcher, encode_event, is_create
+from c101.core.kv.storage import Storage
+from c101.core.kv.watcher import Watcher
 from c101.core.kv.watcher_group import WatcherGroup
 
 #: Watches of a stream that is over are let go of so many at a time.
 LEAVING_PER_STEP = 2_000
-#: Rows of the log looked at in one step of catching up.
-ROWS_PER_STEP = 500
-#: Revisions in one response of catching up, as in etcd.
-REVISIONS_PER_RESPONSE_MAX = 1_000
-#: A catch-up response is sent when it has this many bytes, at the next change of revision.
-RESPONSE_BYTES_SOFT_MAX = 1 << 20
 
 
 class CatchUp(Enum):
@@ -51,10 +45,10 @@ class WatchHub:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._index = index
-        self._storage = storage
         self._loop = loop
         self.compact_revision = compact_revision
         self._group = WatcherGroup()
+        self._replay = Replay(index, storage)
         self._delivery = Delivery(
             loop, self._group, index.revision, self._fall_behind, index.state_before
         )
@@ -136,80 +130,21 @@ class WatchHub:
     # ---- history ----
 
     def catch_up(self, watcher: Watcher) -> CatchUp:
-        """Take *watcher* one small step on: look at ROWS_PER_STEP rows and send what it wants.
-
-        Its sink should have drained. What a step has of a revision that goes on is held back until
-        the rest is there, so a revision is sent whole, and once.
-        """
+        """Take *watcher* one small step on. Its sink should have drained."""
         index = self._index
         if watcher.next_revision < self.compact_revision:
             return CatchUp.COMPACTED
         if watcher.next_revision <= index.revision:
-            rows, seen_to = self._history(watcher)
-            self._send_history(watcher, rows, seen_to)
-            watcher.next_revision = seen_to + 1
+            step = self._replay.step(watcher, self.compact_revision)
+            header = self.header(index.revision)
+            for pieces in step.responses:
+                send_events(watcher, header, pieces, self.fragment_bytes_max)
+            watcher.next_revision = step.seen_to + 1
         if watcher.next_revision <= index.revision:
             return CatchUp.MORE
         watcher.synced = True
         self._group.add(watcher)
         return CatchUp.SYNCED
-
-    def _history(self, watcher: Watcher) -> tuple[list[LogRow], int]:
-        """Return the next rows of the log for *watcher*, and the revision they reach to."""
-        current = self._index.revision
-        start, limit = max(watcher.next_revision << SHIFT, watcher.resume_at), bound(current)
-        low, high = watcher.span
-        if high == low + b"\0":
-            changes = self._index.changes_of(low, start, limit)
-            if len(changes) <= IDS_PER_STATEMENT:
-                return (self._storage.fetch_rows(changes) if changes else []), current
-            changes = changes[:IDS_PER_STATEMENT]
-            # A key changes once in a revision, but for a deletion in a nested transaction.
-            seen_to = revision_of(changes[-1]) - 1
-            changes = [change for change in changes if revision_of(change) <= seen_to]
-            return self._storage.fetch_rows(changes), seen_to
-        rows = self._storage.scan(start, limit, ROWS_PER_STEP)
-        if len(rows) < ROWS_PER_STEP:
-            return rows, current
-        watcher.resume_at = rows[-1][0] + 1
-        return rows, revision_of(rows[-1][0]) - 1
-
-    def _send_history(self, watcher: Watcher, rows: list[LogRow], seen_to: int) -> None:
-        events = watcher.held
-        revisions = last = 0
-        if events.size:
-            last, revisions = watcher.next_revision, 1
-        for change_id, key, record in rows:
-            state = None if record is None else state_of(change_id, record)
-            change = (key, state, change_id)
-            if not watcher.wants(change):
-                continue
-            revision = revision_of(change_id)
-            if revision != last:
-                if (
-                    revision > seen_to
-                    or revisions >= REVISIONS_PER_RESPONSE_MAX
-                    or events.size > RESPONSE_BYTES_SOFT_MAX
-                ) and events.size:
-                    self._send(watcher, events)
-                    revisions = 0
-                revisions += 1
-                last = revision
-            events.add(encode_event(change, self._previous(watcher, change)))
-        if events.size and last <= seen_to:
-            self._send(watcher, events)
-
-    def _send(self, watcher: Watcher, events: Pieces) -> None:
-        send_events(watcher, self.header(self._index.revision), events, self.fragment_bytes_max)
-
-    def _previous(self, watcher: Watcher, change: Change) -> State | None:
-        key, state, change_id = change
-        if not watcher.prev_kv or is_create(state):
-            return None
-        before = revision_of(change_id) - 1
-        if before < self.compact_revision:
-            return None
-        return self._index.state_before(key, bound(before))
 
 
 def progress(header: bytes) -> bytes:

@@ -11,7 +11,7 @@ from c101.core.kv.tree import Interval, contains
 from c101.core.kv.watcher import Watcher
 
 # A dict keeps the order in which watches came, which is the order of delivery.
-_Members = dict[Watcher, None]
+Members = dict[Watcher, None]
 _Key = TypeVar("_Key")
 
 #: Watchers found, and intervals looked at, between two chances to let others have a turn.
@@ -29,10 +29,10 @@ class WatcherGroup:
     """The synced watchers of a store."""
 
     def __init__(self) -> None:
-        self._by_key: dict[bytes, _Members] = {}
-        self._by_prefix: dict[bytes, _Members] = {}
+        self._by_key: dict[bytes, Members] = {}
+        self._by_prefix: dict[bytes, Members] = {}
         self._prefix_lengths: dict[int, int] = {}
-        self._by_span: dict[Interval, _Members] = {}
+        self._by_span: dict[Interval, Members] = {}
         #: the keys of ``_by_span``, listed when they are needed
         self._spans: list[Interval] | None = None
         self._size = 0
@@ -70,7 +70,7 @@ class WatcherGroup:
         elif self._remove(self._by_span, watcher.span, watcher):
             self._spans = None
 
-    def _remove(self, table: dict[_Key, _Members], key: _Key, watcher: Watcher) -> bool:
+    def _remove(self, table: dict[_Key, Members], key: _Key, watcher: Watcher) -> bool:
         members = table.get(key)
         if members is None or watcher not in members:
             return False
@@ -87,32 +87,44 @@ class WatcherGroup:
         Others may have a turn after each list: a watcher that comes meanwhile may be found or not,
         one that leaves may still be found, none is found twice.
         """
+        for members in self.members_of(key):
+            if members:
+                yield from some(members)
+            else:
+                yield []
+
+    def members_of(self, key: bytes) -> Iterator[Members]:
+        """Yield the members of each interval that has *key*; also an empty dict, as ``of`` does.
+
+        They are not to be changed, and change when watchers come and go.
+        """
         members = self._by_key.get(key)
         if members is not None:
-            yield from _some(members)
+            yield members
         for length in list(self._prefix_lengths) if self._prefix_lengths else ():
             # A key shorter than that has no such prefix; cut, it would be looked up once more.
             members = self._by_prefix.get(key[:length]) if length <= len(key) else None
             if members is not None:
-                yield from _some(members)
+                yield members
         if self._by_span:
             yield from self._of_spans(key)
 
-    def _of_spans(self, key: bytes) -> Iterator[list[Watcher]]:
+    def _of_spans(self, key: bytes) -> Iterator[Members]:
         spans = self._spans
         if spans is None:
             spans = self._spans = list(self._by_span)
         for first in range(0, len(spans), SPANS_PER_CHUNK):
             if first:
-                yield []
+                yield {}
             for span in spans[first : first + SPANS_PER_CHUNK]:
                 if contains(span, key):
                     members = self._by_span.get(span)
                     if members is not None:
-                        yield from _some(members)
+                        yield members
 
 
-def _some(members: _Members) -> Iterator[list[Watcher]]:
+def some(members: Members) -> Iterator[list[Watcher]]:
+    """Yield *members* in lists, some at a time."""
     # Listed at once: members come and go between two chunks.
     watchers = list(members)
     if len(watchers) <= WATCHERS_PER_CHUNK:

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
 
+from c101.core.clock import Clock
 from c101.core.kv import refusal
 from c101.core.kv.answers import Answer
+from c101.core.kv.checksum import bucket_sum, lease_sum, meta_sum
+from c101.core.kv.durations import Durations
 from c101.core.kv.lessor import Lease
 from c101.core.kv.record import Change
 from c101.core.kv.refusal import Refusal
@@ -21,6 +24,8 @@ from c101.core.proto import rpc_pb2
 #: Up to this many changes are one multi-row INSERT, a transaction by itself: one statement, one
 #: hand-over of the interpreter lock.
 ROWS_PER_STATEMENT = 256
+#: Of a row of the log, all in one list.
+COLUMNS = 4
 _CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 
 
@@ -42,7 +47,7 @@ class Batch:
     )
 
     def __init__(self) -> None:
-        #: id, key, record, id, key, record ... for the log
+        #: id, key, record, checksum, id, key, record, checksum ... for the log
         self.rows: list[int | bytes | None] = []
         self.changes: list[Change] = []
         #: grants, and revocations (a TTL of 0), in the order they happened
@@ -80,11 +85,15 @@ class Writer:
         storage: Storage,
         loop: asyncio.AbstractEventLoop,
         done: Callable[[Batch], None],
+        clock: Clock,
     ) -> None:
         self._storage = storage
         self._connection = storage.writer
         self._loop = loop
         self._done = done
+        self._now = clock.monotonic
+        #: how long the commits took, their sync to disk included
+        self.durations = Durations()
         self._inserts = {count: _insert(count) for count in range(1, ROWS_PER_STATEMENT + 1)}
         # Holds one batch at most: the store submits the next when this one is done.
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
@@ -102,15 +111,17 @@ class Writer:
 
     def _run(self) -> None:
         while (batch := self._queue.get()) is not None:
+            start = self._now()
             try:
                 self._write(batch)
+                self.durations.add(self._now() - start)
             except Exception as exc:  # noqa: BLE001 a thread that died would leave all waiting
                 batch.failure = self._failure(exc)
             self._loop.call_soon_threadsafe(self._done, batch)
 
     def _write(self, batch: Batch) -> None:
         rows = batch.rows
-        count = len(rows) // 3
+        count = len(rows) // COLUMNS
         if batch.only_rows and count <= ROWS_PER_STATEMENT:
             if count:
                 self._connection.execute(self._inserts[count], rows)
@@ -122,17 +133,18 @@ class Writer:
         self._write_rows(rows, count)
         for lease in batch.leases:
             if lease.ttl_seconds:
-                values = (lease.id, lease.ttl_seconds)
-                execute("insert or replace into lease values(?, ?)", values)
+                grant = (lease.id, lease.ttl_seconds)
+                execute("insert or replace into lease values(?, ?, ?)", (*grant, lease_sum(*grant)))
             else:
                 execute("delete from lease where id = ?", (lease.id,))
         for item in batch.meta.items():
-            execute("insert or replace into meta values(?, ?)", item)
+            execute("insert or replace into meta values(?, ?, ?)", (*item, meta_sum(*item)))
         for name, key, value in batch.buckets:
             if value is None:
                 execute("delete from bucket where name = ? and key = ?", (name, key))
             else:
-                execute("insert or replace into bucket values(?, ?, ?)", (name, key, value))
+                row = (name, key, value, bucket_sum(name, key, value))
+                execute("insert or replace into bucket values(?, ?, ?, ?)", row)
         for first in range(0, len(batch.deletions), IDS_PER_STATEMENT):
             # One statement for many: each one waits for the interpreter lock when it returns.
             some = batch.deletions[first : first + IDS_PER_STATEMENT]
@@ -143,7 +155,8 @@ class Writer:
         first = 0
         for size in _CHUNKS:
             while count - first >= size:
-                self._connection.execute(self._inserts[size], rows[3 * first : 3 * (first + size)])
+                some = rows[COLUMNS * first : COLUMNS * (first + size)]
+                self._connection.execute(self._inserts[size], some)
                 first += size
 
     def _failure(self, exc: Exception) -> Refusal:
@@ -158,4 +171,4 @@ class Writer:
 
 
 def _insert(count: int) -> str:
-    return "insert into log values " + ",".join(["(?,?,?)"] * count)  # noqa: S608 marks only
+    return "insert into log values " + ",".join(["(?,?,?,?)"] * count)  # noqa: S608 marks only

@@ -294,6 +294,7 @@ async def end(store: Store, lease: Lease) -> None:
         if exc.status is not Code.NOT_FOUND:
             raise
     await store.durable()
+    store.lessor.expired += 1
 
 
 async def expire(store: Store, clock: Clock) -> None:

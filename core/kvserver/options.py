@@ -6,6 +6,7 @@ Only what is needed to read a command line is imported here: the same program re
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -26,8 +27,10 @@ REQUEST_BYTES_MAX: Final = 32 * MIB
 TXN_OPERATIONS_DEFAULT: Final = 128
 STREAMS_DEFAULT: Final = 4_096
 PROGRESS_SECONDS_DEFAULT: Final = 600.0
-#: More often than that, notifications would be the load.
-PROGRESS_SECONDS_MIN: Final = 0.1
+#: More often than that, notifications, or snapshots, would be the load.
+PROGRESS_MIN: Final = "100ms"
+SNAPSHOT_MIN: Final = "1s"
+SNAPSHOTS_KEPT_DEFAULT: Final = 24
 
 _HOUR: Final = 3_600.0
 _UNITS: Final = {
@@ -52,7 +55,9 @@ class KvOptions:
 
     ``quota_backend_bytes``: a database that would become larger raises NOSPACE; 0 is the default,
     less is no quota. ``max_request_bytes``: a larger write is refused; a message may have 512 KiB
-    more. ``retention``: ``None`` for no automatic compaction.
+    more. ``retention``: ``None`` for no automatic compaction. ``host_names``: under which the HTTP
+    side answers, beside loopback and the address that was reached. A snapshot is written every
+    ``snapshot_every_seconds``, 0 for none, to ``snapshot_dir``, by default in the data directory.
     """
 
     quota_backend_bytes: int = QUOTA_BYTES_DEFAULT
@@ -61,6 +66,10 @@ class KvOptions:
     max_concurrent_streams: int = STREAMS_DEFAULT
     watch_progress_notify_seconds: float = PROGRESS_SECONDS_DEFAULT
     retention: Retention | None = None
+    host_names: tuple[str, ...] = ()
+    snapshot_every_seconds: float = 0.0
+    snapshot_keep: int = SNAPSHOTS_KEPT_DEFAULT
+    snapshot_dir: Path | None = None
 
     @classmethod
     def of_flags(
@@ -68,16 +77,14 @@ class KvOptions:
         *,
         auto_compaction_mode: str,
         auto_compaction_retention: str,
-        watch_progress_notify_interval: float,
         quota_backend_bytes: int,
-        **limits: int,
+        **fields: Any,
     ) -> "KvOptions":
         """Return what the flags of ``kv_flags`` say; raise ConfigError for a bad retention."""
         return cls(
             quota_backend_bytes=quota_backend_bytes or QUOTA_BYTES_DEFAULT,
-            watch_progress_notify_seconds=watch_progress_notify_interval,
             retention=parse_retention(auto_compaction_mode, auto_compaction_retention),
-            **limits,
+            **fields,
         )
 
 
@@ -109,15 +116,26 @@ def parse_retention(mode: str, text: str) -> Retention | None:
     return Retention(seconds=seconds) if seconds else None
 
 
-def _interval(_context: click.Context, _option: click.Parameter, text: str) -> float:
-    """Return the seconds of a flag that is an interval; raise click's usage error."""
-    try:
-        seconds = parse_duration(text)
-    except ValueError as exc:
-        raise click.BadParameter(str(exc)) from exc
-    if seconds < PROGRESS_SECONDS_MIN:
-        raise click.BadParameter(f"{text} is shorter than 100ms")
-    return seconds
+def _at_least(shortest: str) -> Callable[[click.Context, click.Parameter, str | None], float]:
+    """Return what reads an interval, 0 for none, in seconds; it raises click's usage error."""
+
+    def interval(_context: click.Context, _option: click.Parameter, text: str | None) -> float:
+        if text is None:
+            return 0.0
+        try:
+            seconds = parse_duration(text)
+        except ValueError as exc:
+            raise click.BadParameter(str(exc)) from exc
+        if seconds < parse_duration(shortest):
+            raise click.BadParameter(f"{text} is shorter than {shortest}")
+        return seconds
+
+    return interval
+
+
+def _names(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
+    """Return the names of a flag that is a list of them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 _FLAGS = (
@@ -146,8 +164,26 @@ _FLAGS = (
         metavar="N", help="Calls and streams of one connection at a time; 4096.",
     ),
     click.option(
-        "--watch-progress-notify-interval", callback=_interval, default="10m", metavar="TIME",
+        "--watch-progress-notify-interval", "watch_progress_notify_seconds",
+        callback=_at_least(PROGRESS_MIN), default="10m", metavar="TIME",
         help="How often a silent watch hears the revision, if it asked to; 10m.",
+    ),
+    click.option(
+        "--host-whitelist", "host_names", callback=_names, default="", metavar="NAME[,NAME]...",
+        help="More names under which requests over HTTP are answered.",
+    ),
+    click.option(
+        "--snapshot-every", "snapshot_every_seconds",
+        callback=_at_least(SNAPSHOT_MIN), metavar="TIME",
+        help="Write a snapshot so often: 1h, 30m, 90s; never unless given.",
+    ),
+    click.option(
+        "--snapshot-keep", type=click.IntRange(1), default=SNAPSHOTS_KEPT_DEFAULT, metavar="N",
+        help="How many snapshots are kept; 24.",
+    ),
+    click.option(
+        "--snapshot-dir", type=click.Path(path_type=Path), metavar="DIR",
+        help="Where they are; snapshots, in the data directory.",
     ),
 )  # fmt: skip
 

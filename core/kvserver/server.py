@@ -9,24 +9,30 @@ from typing import Self
 from c101.core.clock import Clock
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
+from c101.core.kvserver.access import HttpAccess
 from c101.core.kvserver.auth import AuthService
 from c101.core.kvserver.auto_compaction import AutoCompaction
 from c101.core.kvserver.cluster import ClusterService
 from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
 from c101.core.kvserver.election import ElectionService
+from c101.core.kvserver.gateway import Gateway
 from c101.core.kvserver.health import HealthService
-from c101.core.kvserver.http import http_handler
+from c101.core.kvserver.http import HttpService
 from c101.core.kvserver.in_process import InProcess
 from c101.core.kvserver.kv import KvService
 from c101.core.kvserver.lease import LeaseService, expire
 from c101.core.kvserver.lock import LockService
 from c101.core.kvserver.maintenance import MaintenanceService
+from c101.core.kvserver.metrics import Metrics
 from c101.core.kvserver.options import GRPC_OVERHEAD_BYTES, KvOptions
 from c101.core.kvserver.reflection import ReflectionService
+from c101.core.kvserver.snapshot import SnapshotService
+from c101.core.kvserver.snapshot_keeper import SnapshotKeeper, SnapshotPlan
 from c101.core.kvserver.watch import WatchService
 from c101.core.rpc.limits import Limits
 from c101.core.rpc.peer import ADMIN_ROLE
 from c101.core.rpc.server import Server
+from c101.core.rpc.server_tls import ServerTls, ServerTlsFiles
 
 #: Calls that run when the server stops may take this long.
 GRACE_SECONDS = 2.0
@@ -54,6 +60,7 @@ class KvServer:
         self._clock = clock
         self._options = options
         self._directory = directory
+        self._access = HttpAccess(options.host_names)
         self._tasks: list[asyncio.Task[None]] = []
         #: where it listens
         self.urls: list[str] = []
@@ -81,9 +88,11 @@ class KvServer:
         unary.update(LockService(inside).handlers())
         unary.update(election.handlers())
         unary.update(health.handlers())
+        watch = WatchService(context)
         streams = {
-            "/etcdserverpb.Watch/Watch": WatchService(context).watch,
+            "/etcdserverpb.Watch/Watch": watch.watch,
             "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
+            "/etcdserverpb.Maintenance/Snapshot": SnapshotService(context).snapshot,
             **election.stream_handlers(),
             **health.stream_handlers(),
         }
@@ -91,12 +100,14 @@ class KvServer:
         self.rpc = Server(
             unary,
             streams,
-            http=http_handler(context),
             limits=Limits(
                 message_bytes_max=options.max_request_bytes + GRPC_OVERHEAD_BYTES,
                 streams_max=options.max_concurrent_streams,
             ),
         )
+        metrics = Metrics(context, self.rpc, watch)
+        gateway = Gateway(self.rpc, self._clock)
+        self.rpc.http = HttpService(context, self._access, metrics, gateway).handle
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(expire(store, self._clock), name="kv lease expiry"),
@@ -105,6 +116,14 @@ class KvServer:
         if options.retention is not None:
             automatic = AutoCompaction(context, self._clock, options.retention)
             self._tasks.append(loop.create_task(automatic.run(), name="kv automatic compaction"))
+        if options.snapshot_every_seconds:
+            plan = SnapshotPlan(
+                directory=options.snapshot_dir or self._directory / "snapshots",
+                every_seconds=options.snapshot_every_seconds,
+                keep=options.snapshot_keep,
+            )
+            keeper = SnapshotKeeper(store.storage.path, plan, self._clock)
+            self._tasks.append(loop.create_task(keeper.run(), name="kv snapshots"))
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -117,11 +136,17 @@ class KvServer:
         self.context.auth.close()
         await self.context.store.close()
 
-    async def listen_tcp(self, host: str, port: int) -> str:
-        """Listen on *host* and *port* (0: any free one); return the URL."""
-        listener = await self.rpc.serve_tcp(host, port)
+    async def listen_tcp(self, host: str, port: int, tls: ServerTlsFiles | None = None) -> str:
+        """Listen on *host* and *port* (0: any free one), with *tls* if given; return the URL.
+
+        Raises:
+            ConfigError: the address cannot be had, or a file cannot be used.
+        """
+        ssl = None if tls is None else ServerTls(tls).context
+        listener = await self.rpc.serve_tcp(host, port, ssl)
         bound_port = listener.sockets[0].getsockname()[1]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{bound_port}"
+        scheme = "http" if tls is None else "https"
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound_port}"
         self.urls.append(url)
         # Clients that follow the member list get what they can dial from anywhere here.
         self.context.client_urls = (*self.context.client_urls, url)

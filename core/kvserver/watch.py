@@ -40,11 +40,23 @@ class WatchService:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._sessions: set[WatchSession] = set()
+
+    @property
+    def watch_count(self) -> int:
+        """How many watches there are, on all streams."""
+        return sum(session.watch_count for session in self._sessions)
+
+    @property
+    def behind_count(self) -> int:
+        """How many watches are being caught up from the log."""
+        return sum(session.behind_count for session in self._sessions)
 
     async def watch(self, stream: ServerStream) -> None:
-        """Serve one stream until its client ends it."""
+        """Serve one stream until its client leaves it, or is cut off."""
         session = WatchSession(self._context, stream)
         self._context.streams.add(stream)
+        self._sessions.add(session)
         try:
             async with asyncio.TaskGroup() as tasks:
                 helpers = [
@@ -52,10 +64,15 @@ class WatchService:
                     tasks.create_task(session.notify_progress(), name="watch progress"),
                 ]
                 await session.serve()
+                if not stream.state:
+                    # A client that asks for nothing more is still told what it asked for, as by
+                    # etcd, until this task is cancelled.
+                    await asyncio.get_running_loop().create_future()
                 for helper in helpers:
                     helper.cancel()
         finally:
             self._context.streams.discard(stream)
+            self._sessions.discard(session)
             session.close()
 
 
@@ -76,6 +93,16 @@ class WatchSession:
         self._progress_from = 0
         self._notifying = asyncio.Event()
         self.send = stream.send
+
+    @property
+    def watch_count(self) -> int:
+        """How many watches the stream has."""
+        return len(self._watchers)
+
+    @property
+    def behind_count(self) -> int:
+        """How many of them are being caught up."""
+        return len(self._behind)
 
     # ---- the sink ----
 

@@ -5,6 +5,7 @@ SSH is dialled elsewhere: the composition roots hand such a dialer in.
 
 import asyncio
 import ssl as tls
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -13,6 +14,40 @@ from c101.core.errors import AuthError, ConfigError, LinkError
 
 #: etcd's client port, for addresses without one.
 PORT_DEFAULT: Final = 2379
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """How https:// is dialled: PEM files.
+
+    *ca_file* signs the servers, instead of those whom the system trusts. *cert_file*, with
+    *key_file* unless it holds the key too, is what we show a server that asks who we are.
+    """
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    def context(self) -> tls.SSLContext:
+        """Return the TLS of a client; raise ConfigError when a file cannot be used."""
+        if self.key_file is not None and self.cert_file is None:
+            raise ConfigError(f"TLS: key_file {self.key_file} is given without cert_file")
+        reading = self.ca_file
+        try:
+            context = tls.create_default_context(cafile=self.ca_file)
+            reading = self.cert_file
+            if self.cert_file is not None:
+                context.load_cert_chain(self.cert_file, self.key_file, password=_no_passphrase)
+        except (OSError, ValueError) as error:
+            text = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+            raise ConfigError(f"TLS: {reading}: {text}") from error
+        context.minimum_version = tls.TLSVersion.TLSv1_2
+        return context
+
+
+def _no_passphrase() -> str:
+    # OpenSSL would ask on the terminal otherwise.
+    raise ValueError("the key has a passphrase")
 
 
 class Dialer(Protocol):
@@ -74,11 +109,13 @@ class TcpDialer:
             raise LinkError(f"cannot reach {self.name}: {error.strerror or error}") from error
 
 
-def dialer_for(url: str) -> Dialer:
+def dialer_for(url: str, tls_options: TlsOptions | None = None) -> Dialer:
     """Make the dialer for *url*: ``unix://``, ``http://`` or ``https://``.
 
+    *tls_options* apply to the last; without them, those whom the system trusts are trusted.
+
     Raises:
-        ConfigError: another scheme, or not a URL.
+        ConfigError: another scheme, not a URL, or files that cannot be used.
     """
     try:
         parts = urlsplit(url)
@@ -88,7 +125,8 @@ def dialer_for(url: str) -> Dialer:
     if parts.scheme == "unix" and (path := parts.netloc + parts.path):
         return UnixDialer(path)
     if parts.scheme in ("http", "https") and host:
-        context = tls.create_default_context() if parts.scheme == "https" else None
+        secure = parts.scheme == "https"
+        context = (tls_options or TlsOptions()).context() if secure else None
         return TcpDialer(host, port or PORT_DEFAULT, context)
     if parts.scheme == "ssh":
         raise ConfigError(f"endpoint {url!r}: ssh is not dialled by this program")

@@ -45,4 +45,15 @@ def peer_of(transport: asyncio.BaseTransport, role: str = "") -> Peer:
         address = f"uid={uid} pid={pid}"
         return Peer(kind="unix", pid=pid, uid=uid, gid=gid, address=address, role=role)
     name = transport.get_extra_info("peername")
-    return Peer(kind="tcp", address=f"{name[0]}:{name[1]}" if name else "")
+    address = f"{name[0]}:{name[1]}" if name else ""
+    return Peer(kind="tcp", address=address, common_name=_common_name(transport))
+
+
+def _common_name(transport: asyncio.BaseTransport) -> str:
+    # Without a certificate that was verified there is nothing in it.
+    certificate = transport.get_extra_info("peercert") or {}
+    for names in certificate.get("subject", ()):
+        for kind, value in names:
+            if kind == "commonName":
+                return str(value)
+    return ""

@@ -6,7 +6,7 @@ same ones; the fields that differ from call to call (the timeout) are left out b
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from c101.core.rpc.frames import ErrorCode, StreamFailure
@@ -36,9 +36,23 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+\Z")
 _CONTENT_TYPE = b"application/grpc"
 
 
+class Counts:
+    """The calls of one method since the start.
+
+    ``started``: how many there were. ``failed``: how many ended with each code, by its number, but
+    for OK: those that went well are the rest, so that a good call is counted once.
+    """
+
+    __slots__ = ("failed", "started")
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.failed = [0] * len(Code)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RequestHead:
-    """A request's fields, understood.
+    """A request's fields, understood. ``counts`` are those of its method.
 
     Exactly one is set of ``unary``, ``stream``, ``refusal`` (a finished header block that answers
     the request) and ``failure`` (why the request is malformed).
@@ -50,6 +64,7 @@ class RequestHead:
     stream: StreamHandler | None = None
     refusal: bytes | None = None
     failure: StreamFailure | None = None
+    counts: Counts = field(default_factory=Counts)
 
 
 def refuse(status: Code, message: str) -> RequestHead:
@@ -74,6 +89,7 @@ class Routes:
         self._unary = {path.encode(): handler for path, handler in unary.items()}
         self._streams = {path.encode(): handler for path, handler in streams.items()}
         paths = [*self._unary, *self._streams]
+        self.counts: dict[bytes, Counts] = {path: Counts() for path in paths}
         self._services = frozenset(path.rpartition(b"/")[0] for path in paths)
 
     def resolve(self, fields: tuple[Field, ...]) -> RequestHead:
@@ -89,9 +105,11 @@ class Routes:
         path = pseudo[b":path"]
         metadata = tuple(field for field in fields if _is_metadata(field[0]))
         if (unary := self._unary.get(path)) is not None:
-            return RequestHead(method=path, metadata=metadata, unary=unary)
+            counts = self.counts[path]
+            return RequestHead(method=path, metadata=metadata, unary=unary, counts=counts)
         if (stream := self._streams.get(path)) is not None:
-            return RequestHead(method=path, metadata=metadata, stream=stream)
+            counts = self.counts[path]
+            return RequestHead(method=path, metadata=metadata, stream=stream, counts=counts)
         return self._unknown(path)
 
     def _problem(self, pseudo: dict[bytes, bytes], plain: dict[bytes, bytes]) -> RequestHead | None:

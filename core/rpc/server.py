@@ -4,17 +4,22 @@ import asyncio
 import errno
 import socket
 import ssl as tls
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from c101.core.errors import ConfigError
-from c101.core.rpc.http1 import HttpHandler, not_found
+from c101.core.rpc.http1.exchange import Exchange, HttpHandler
+from c101.core.rpc.http1.limits import Http1Limits
+from c101.core.rpc.http1.response import NOT_FOUND
 from c101.core.rpc.limits import Limits
 from c101.core.rpc.peer import Peer
-from c101.core.rpc.routes import Routes, StreamHandler, UnaryHandler
+from c101.core.rpc.routes import Counts, Routes, StreamHandler, UnaryHandler
 from c101.core.rpc.server_connection import Service
 from c101.core.rpc.server_stream import ServerStream
+from c101.core.rpc.server_tls import PROTOCOLS
 from c101.core.rpc.server_wire import ServerWire
 from c101.core.rpc.unary_call import UnaryCall, unary
 from c101.core.rpc.wakeups import Signal
@@ -26,6 +31,20 @@ _BACKLOG: Final = 512
 
 #: How long the answers to the calls that a closing server ends may take to leave.
 _LAST_ANSWERS_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatistics:
+    """What a server has done since it was made.
+
+    Bytes are those of gRPC's connections, framing included. Calls are counted by path:
+    ``running`` how many have not ended, ``ended`` how many did, by the number of the code.
+    """
+
+    received_bytes: int
+    sent_bytes: int
+    running: Mapping[str, int]
+    ended: Mapping[str, Sequence[int]]
 
 
 class Server:
@@ -42,9 +61,11 @@ class Server:
         *,
         http: HttpHandler | None = None,
         limits: Limits | None = None,
+        http1_limits: Http1Limits | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.http = http or not_found
+        self.http1_limits = http1_limits or Http1Limits()
+        self.http = http or _not_found
         self.stopping = asyncio.Event()
         self._routes = Routes(unary, streams)
         self._service: Service | None = None
@@ -52,6 +73,9 @@ class Server:
         self._listeners: list[asyncio.Server] = []
         self._socket_paths: list[Path] = []
         self._left = Signal()
+        # What went through connections that are gone.
+        self._received_bytes = 0
+        self._sent_bytes = 0
 
     @property
     def service(self) -> Service:
@@ -65,6 +89,24 @@ class Server:
         """How many connections are open."""
         return len(self._wires)
 
+    def statistics(self) -> "ServerStatistics":
+        """Return what this server has done so far."""
+        running: Counter[bytes] = Counter()
+        received, sent = self._received_bytes, self._sent_bytes
+        for wire in self._wires:
+            received += wire.received_bytes
+            sent += wire.sent_bytes
+            running.update(wire.running())
+        return ServerStatistics(
+            received_bytes=received,
+            sent_bytes=sent,
+            running={path.decode(): count for path, count in running.items()},
+            ended={
+                path.decode(): _ended(counts, running[path])
+                for path, counts in self._routes.counts.items()
+            },
+        )
+
     def protocol(self, peer: Peer | None = None) -> asyncio.Protocol:
         """Return the protocol for one byte stream; *peer* when the transport cannot tell."""
         return ServerWire(self, peer)
@@ -72,17 +114,22 @@ class Server:
     async def serve_tcp(
         self, host: str, port: int, ssl: tls.SSLContext | None = None
     ) -> asyncio.Server:
-        """Listen on *host* and *port* (0: any free one); set ALPN on *ssl* as gRPC demands.
+        """Listen on *host* and *port* (0: any free one); set ALPN on *ssl* for gRPC and HTTP/1.1.
 
         Raises:
             ConfigError: the address cannot be had.
         """
         if ssl is not None:
-            ssl.set_alpn_protocols(["h2", "http/1.1"])
+            ssl.set_alpn_protocols(PROTOCOLS)
         loop = asyncio.get_running_loop()
         try:
             listener = await loop.create_server(
-                self.protocol, host, port, ssl=ssl, backlog=_BACKLOG
+                self.protocol,
+                host,
+                port,
+                ssl=ssl,
+                ssl_handshake_timeout=None if ssl is None else self.limits.preface_seconds,
+                backlog=_BACKLOG,
             )
         except OSError as error:
             raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
@@ -158,8 +205,21 @@ class Server:
 
     def leave(self, wire: ServerWire) -> None:
         """Hear that *wire* is gone."""
-        self._wires.discard(wire)
+        if wire in self._wires:
+            self._wires.discard(wire)
+            self._received_bytes += wire.received_bytes
+            self._sent_bytes += wire.sent_bytes
         self._left.notify()
+
+
+def _ended(counts: Counts, running: int) -> tuple[int, ...]:
+    failed = counts.failed[1:]
+    return (counts.started - running - sum(failed), *failed)
+
+
+async def _not_found(exchange: Exchange) -> None:
+    """Answer 404: what a server without HTTP does."""
+    await exchange.respond(NOT_FOUND)
 
 
 def _remove_stale(path: Path) -> None:

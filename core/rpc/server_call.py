@@ -71,6 +71,7 @@ class ServerCall(Stream):
         """Answer with *status*; nothing happens when the call is over."""
         if not self.state:
             self.state = ANSWERED
+            self.head.counts.failed[status] += 1
             self.end(trailers(status, message))
 
     def on_deadline(self) -> None:
@@ -82,6 +83,7 @@ class ServerCall(Stream):
         if self.state:
             return
         self.state = CANCELLED
+        self.head.counts.failed[status] += 1
         self.server.discard_outbox(self)
         self.end(trailers(status, message))
         if self.task is not None:
@@ -91,6 +93,7 @@ class ServerCall(Stream):
         """Stop what works on the call: the caller has gone away."""
         if not self.state:
             self.state = CANCELLED
+            self.head.counts.failed[Code.CANCELLED] += 1
             self.leave_bucket()
             if self.task is not None:
                 self.task.cancel()

@@ -110,9 +110,11 @@ class ServerConnection(Connection):
             # The caller may try again elsewhere, or later: nothing was done (RFC 9113, 8.7).
             self.write_control(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
         elif head.unary is not None:
+            head.counts.started += 1
             call = UnaryCall(self, stream_id, head)
             self._open(call, timeout, end_stream)
         elif head.stream is not None:
+            head.counts.started += 1
             stream = ServerStream(self, stream_id, head)
             self._open(stream, timeout, end_stream)
             stream.task = self.spawn(stream.run(), head.method)

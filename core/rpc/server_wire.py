@@ -5,8 +5,9 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from c101.core.rpc.frames import PREFACE
-from c101.core.rpc.http1 import Http1Connection
+from c101.core.rpc.http1.connection import Http1Connection
 from c101.core.rpc.peer import Peer, peer_of
+from c101.core.rpc.server_call import ServerCall
 from c101.core.rpc.server_connection import ServerConnection
 from c101.core.rpc.wire import Wire
 
@@ -40,8 +41,8 @@ class ServerWire(Wire):
             return
         if self._peer is None:
             self._peer = peer_of(transport, self._role)
-        if self._peer.kind == "tcp":
-            _keep_alive(transport.get_extra_info("socket"))
+            if self._peer.kind == "tcp":
+                _keep_alive(transport.get_extra_info("socket"))
         seconds = self._server.limits.preface_seconds
         self._preface_timer = self._loop.call_later(seconds, self.abort)
 
@@ -49,12 +50,13 @@ class ServerWire(Wire):
         """Find out what the peer speaks, then hand its bytes on."""
         connection = self.connection
         if connection is not None:
+            self.received_bytes += len(data)
             connection.receive(data)
             self.flush()
             if connection.more:
                 self.take_turns()
         elif self._http1 is not None:
-            self._serve_http1(data)
+            self._http1.receive(data)
         else:
             self._sniff(data)
 
@@ -71,26 +73,24 @@ class ServerWire(Wire):
         elif PREFACE.startswith(first):
             self._first = first
         elif first[:1].isalpha():
-            self._http1 = Http1Connection(self._server.http)
-            self._first = b""
             self._serve_http1(first)
         else:
             self.abort()
 
-    def _serve_http1(self, data: bytes) -> None:
-        # The preface's timer goes on until a whole request came, and again between requests.
-        assert self._http1 is not None
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
-        answer = self._http1.receive(data)
-        if answer:
-            transport.write(answer)
-            self._stop_timer()
-            seconds = self._server.limits.preface_seconds
-            self._preface_timer = self._loop.call_later(seconds, self.abort)
-        if self._http1.closing:
-            transport.close()
+    def _serve_http1(self, first: bytes) -> None:
+        server, transport = self._server, self.transport
+        assert self._peer is not None
+        assert transport is not None
+        self._first = b""
+        self._stop_timer()
+        http1 = Http1Connection(server.http, transport, self._peer, server.http1_limits)
+        self._http1 = http1
+        http1.start(server.service.spawn(http1.run(), f"http {self._peer.address}"))
+        http1.receive(first)
+
+    def eof_received(self) -> bool:
+        """Close, unless a client of HTTP/1.1 may still get its answer."""
+        return self._http1 is not None and self._http1.end_of_input()
 
     def _stop_timer(self) -> None:
         if self._preface_timer is not None:
@@ -101,19 +101,21 @@ class ServerWire(Wire):
         """Leave the server."""
         self._stop_timer()
         super().connection_lost(exc)
+        if self._http1 is not None:
+            self._http1.lose()
         self._server.leave(self)
 
     def pause_writing(self) -> None:
-        """Hold back streams, or a reader of HTTP/1.1 that asks and does not read."""
+        """Hold back streams, or the answers of HTTP/1.1."""
         super().pause_writing()
-        if self._http1 is not None and self.transport is not None:
-            self.transport.pause_reading()
+        if self._http1 is not None:
+            self._http1.pause()
 
     def resume_writing(self) -> None:
         """Go on."""
         super().resume_writing()
-        if self._http1 is not None and self.transport is not None:
-            self.transport.resume_reading()
+        if self._http1 is not None:
+            self._http1.resume()
 
     def flush(self) -> None:
         """Write what the connection has; when draining, close behind the last call."""
@@ -128,11 +130,22 @@ class ServerWire(Wire):
         ):
             self.transport.close()
 
+    def running(self) -> list[bytes]:
+        """Return the paths of the calls that have not ended."""
+        connection = self._http2
+        if connection is None:
+            return []
+        calls = [call for call in connection.streams.values() if isinstance(call, ServerCall)]
+        # One that is over may have an answer that the client has not taken yet.
+        return [call.head.method for call in calls if not call.state]
+
     def drain(self) -> None:
         """Take no more calls, and close when those that run have ended."""
         if self._http2 is not None:
             self._http2.drain()
             self.flush()
+        elif self._http1 is not None:
+            self._http1.drain()
         else:
             self.abort()
 

@@ -13,7 +13,7 @@ from c101.core.rpc.limits import LAST_WORDS_SECONDS, WRITE_BUFFER_BYTES_MAX
 class Wire(asyncio.Protocol):
     """Between a transport and a connection.
 
-    Of the transport only ``write close abort is_closing pause_reading resume_reading
+    Of the transport only ``write write_eof close abort is_closing pause_reading resume_reading
     get_write_buffer_size set_write_buffer_limits get_extra_info`` are used.
     """
 
@@ -23,6 +23,9 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.TimerHandle | None = None
         self._reading_paused = False
+        #: what went through, over all
+        self.received_bytes = 0
+        self.sent_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start on *transport*."""
@@ -35,6 +38,7 @@ class Wire(asyncio.Protocol):
         """Hand *data* to the connection and write what it answers."""
         connection = self.connection
         if connection is not None:
+            self.received_bytes += len(data)
             connection.receive(data)
             self.flush()
             if connection.more:
@@ -70,6 +74,7 @@ class Wire(asyncio.Protocol):
             return
         output = connection.take_output()
         if output and not transport.is_closing():
+            self.sent_bytes += len(output)
             transport.write(output)
         if connection.closed:
             self._close(clean=bool(output))

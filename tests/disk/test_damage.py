@@ -16,7 +16,8 @@ import pytest
 from c101.core.clock import SystemClock
 from c101.core.kv import storage
 from c101.core.kv.compactor import Compactor
-from c101.core.kv.storage import PAGE_BYTES, LogRow, Storage, StorageError
+from c101.core.kv.schema import PAGE_BYTES
+from c101.core.kv.storage import LogRow, Storage, StorageError
 from c101.core.kv.store import Store
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.status import Code, RpcError
@@ -189,7 +190,8 @@ async def test_garbage_in_the_log_takes_back_to_what_was_acknowledged_or_is_refu
     for end in range(0, size, size // 20):
         outcomes.add(await outcome(left, cut(LOG, end), left.seen) != "")
     assert False in outcomes
-    assert "its log is damaged" in await outcome(left, overwrite(LOG, 0, b"garbage"), [])
+    garbage = await outcome(left, overwrite(LOG, 0, b"garbage"), [])
+    assert "the write-ahead log begins with no valid header" in garbage
 
 
 async def test_what_another_program_took_out_of_the_log_is_missed(memory: Path) -> None:

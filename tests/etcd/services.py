@@ -15,14 +15,3 @@ async def needs_auth(client: Client) -> None:
         if exc.status is not Code.UNIMPLEMENTED:
             raise
         pytest.skip(f"the server has no Auth service: {exc}")
-
-
-async def needs_snapshot(client: Client) -> None:
-    """Skip where Maintenance has no Snapshot."""
-    try:
-        async for _ in client.maintenance.snapshot():
-            pass
-    except KVError as exc:
-        if exc.status is not Code.UNIMPLEMENTED:
-            raise
-        pytest.skip(f"the server has no snapshots: {exc}")

@@ -11,8 +11,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from c101.core.kv.hash import bucket_key, bucket_value
 from c101.core.kv.revision import change_id
+from c101.core.kv.snapshot.etcd_buckets import change_value, revision_key
 from c101.core.proto import rpc_pb2
 from tests.kvserver.lock_calls import refusal, until
 from tests.kvserver.processes import (
@@ -31,11 +31,11 @@ needs_etcdctl = pytest.mark.skipif(not HAVE_ETCDCTL, reason="no etcdctl here")
 
 
 def test_a_change_is_hashed_under_its_revision_as_etcd_stores_it() -> None:
-    assert bucket_key(change_id(2, 0)) == bytes.fromhex("0000000000000002 5f 0000000000000000")
+    assert revision_key(change_id(2, 0)) == bytes.fromhex("0000000000000002 5f 0000000000000000")
     deletion = change_id(258, 5, tombstone=True)
-    assert bucket_key(deletion) == bytes.fromhex("0000000000000102 5f 0000000000000005 74")
-    assert bucket_value(b"ab", None) == b"\x0a\x02ab"
-    assert bucket_value(b"ab", b"record") == b"record"
+    assert revision_key(deletion) == bytes.fromhex("0000000000000102 5f 0000000000000005 74")
+    assert change_value(b"ab", None) == b"\x0a\x02ab"
+    assert change_value(b"ab", b"record") == b"record"
 
 
 def hashes(client: Client, *revisions: int) -> list[object]:

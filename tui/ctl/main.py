@@ -45,6 +45,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "list-units": ("listing", "List units and their states."),
         "list-unit-files": ("listing", "List unit files and their targets."),
         "list-machines": ("listing", "List machines."),
+        "kv": ("kv", "Keep the KV in order: snapshots, space, alarms, checks."),
         "local": ("local", "Run a whole cluster on this computer."),
         "completion": ("completion", "Print the completion script of a shell."),
     }

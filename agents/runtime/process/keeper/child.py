@@ -204,8 +204,9 @@ class Child:
 def _reset_signals(spec: Spec) -> None:
     """Be as a fresh process is, and only then take the signals that came since the fork."""
     _signal.set_wakeup_fd(-1)
-    for name in ("SIGTERM", "SIGCHLD", "SIGINT", "SIGHUP", "SIGXFSZ"):
-        _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
+    # All of them: whoever started the agent may have had some ignored (a shell's "&", nohup).
+    for number in _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}:
+        _signal.signal(number, _signal.SIG_DFL)
     handler = _signal.SIG_IGN if spec.ignore_sigpipe else _signal.SIG_DFL
     _signal.signal(_signal.SIGPIPE, handler)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
