@@ -20,7 +20,8 @@ What is where::
     txn            decide, check, do
     range_read     ranges in small steps; reads: at which revision; stepper, pace: in turns
     watcher        one watch; watcher_group: who is interested; watch: history and who is live
-    delivery       live events, in steps
+    delivery       live events, in steps; shared_events: encoded once for many watches
+    replay         what watches that are behind are sent, from the log
     lessor         leases
     compactor      old revisions leave
     auth           users, roles, permissions, tokens: a package of its own
