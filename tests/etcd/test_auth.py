@@ -18,7 +18,6 @@ from c101.core.etcd.errors import (
 from c101.core.etcd.watch_group import WatchEndedError, WatchGroup
 from tests.etcd.conftest import client_of
 from tests.etcd.relay import relay_to
-from tests.etcd.services import needs_auth
 from tests.etcd.test_lease import renewed
 from tests.processes import KVProcess
 
@@ -33,7 +32,6 @@ def as_user(url: str, user: str, password: str = "pass", timeout_seconds: float 
 async def root(own_server: KVProcess) -> AsyncIterator[Client]:
     """The user root of a KV that asks who one is; alice may read and write below /a/."""
     async with client_of(own_server) as client:
-        await needs_auth(client)
         await client.auth.add_user("root", "pass")
         await client.auth.add_role("root")
         await client.auth.grant_role("root", "root")
@@ -194,7 +192,6 @@ async def test_where_nobody_is_asked_a_user_may_be_given_all_the_same(
     own_server: KVProcess,
 ) -> None:
     async with client_of(own_server) as plain:
-        await needs_auth(plain)
         async with as_user(own_server.url, "root") as early:
             await early.put("/a", "before")
             await plain.auth.add_user("root", "pass")
@@ -211,7 +208,6 @@ async def test_where_nobody_is_asked_a_user_may_be_given_all_the_same(
 
 async def test_permissions_are_read_as_they_were_granted(own_server: KVProcess) -> None:
     async with client_of(own_server) as client:
-        await needs_auth(client)
         await client.auth.add_role("r")
         await client.auth.grant_prefix("r", Access.READ, "/p/")
         await client.auth.grant("r", Access.WRITE, "/k")

@@ -62,7 +62,7 @@ async def test_a_member_is_defragmented_and_its_file_hashed(client: Client) -> N
 async def test_an_alarm_stops_writes_until_it_is_disarmed(own_server: KVProcess) -> None:
     async with client_of(own_server) as client:
         member = (await client.status()).member_id
-        raised = await raise_alarm(client, member)
+        raised = await client.maintenance.create_alarm(AlarmKind.NOSPACE, member)
         assert raised == [Alarm(member_id=member, kind=AlarmKind.NOSPACE)]
         with pytest.raises(NoSpaceError):
             await client.put("/k", "x")
@@ -73,14 +73,6 @@ async def test_an_alarm_stops_writes_until_it_is_disarmed(own_server: KVProcess)
         assert await client.maintenance.disarm_alarm() == raised
         assert await client.maintenance.disarm_alarm() == []
         await client.put("/k", "x")
-
-
-async def raise_alarm(client: Client, member: int) -> list[Alarm]:
-    """Raise the alarm, or skip where that is refused."""
-    try:
-        return await client.maintenance.create_alarm(AlarmKind.NOSPACE, member)
-    except KVError as exc:
-        pytest.skip(f"the server takes no alarm by hand: {exc}")
 
 
 async def test_a_saved_snapshot_is_one_that_etcd_restores(

@@ -61,6 +61,11 @@ def change_value(key: bytes, record: bytes | None) -> bytes:
     return length_delimited(_TAG_KEY, key) if record is None else record
 
 
+def tombstone_bytes(key_bytes: int) -> int:
+    """Return how long ``change_value`` is of a deletion whose key has *key_bytes*."""
+    return len(_TAG_KEY) + len(varint(key_bytes)) + key_bytes
+
+
 def change_of(key: bytes) -> int:
     """Return the id of the change that *key* of the bucket ``key`` stands for."""
     mark = key[REVISION_BYTES:]

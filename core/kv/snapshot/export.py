@@ -20,7 +20,6 @@ from c101.core.kv.snapshot.etcd_buckets import LeaseRecord
 #: What ``pieces`` yields at a time, but for the last: some milliseconds of work.
 PIECE_BYTES = 256 << 10
 
-_TAG_KEY = b"\x0a"
 _CACHE_KIB = 2_000
 
 
@@ -113,7 +112,7 @@ class Export:
         rows = self._select("select length(key), length(record) from log order by id")
         for key_bytes, record_bytes in rows:
             if record_bytes is None:
-                yield etcd.REVISION_BYTES + 1, _tombstone_bytes(key_bytes)
+                yield etcd.REVISION_BYTES + 1, etcd.tombstone_bytes(key_bytes)
             else:
                 yield etcd.REVISION_BYTES, record_bytes
 
@@ -160,13 +159,3 @@ def _connect(database: Path) -> sqlite3.Connection:
     )
     connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
     return connection
-
-
-def _tombstone_bytes(key_bytes: int) -> int:
-    """Return how long a KeyValue with nothing but a key so long is."""
-    length = key_bytes
-    size = len(_TAG_KEY) + 1 + key_bytes
-    while length > 127:
-        length >>= 7
-        size += 1
-    return size
