@@ -18,6 +18,7 @@ DEMO = ("--live", "9/10 units", "--", CONSOLE, "demo")
 #: Title, module, arguments; and the arguments with --quick, None where it is left out then.
 SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] = (
     ("The KV beside a real etcd", "benchmarks.kv", ("--plots", PLOTS), ("--quick",)),
+    ("How long one request holds the KV's loop", "benchmarks.loop", (), ("--rounds", "1")),
     ("How long a person waits", "benchmarks.start", (), ("--rounds", "9")),
     (
         "The demo: first picture, and every unit running",
