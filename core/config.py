@@ -158,7 +158,7 @@ def short_name(kv: str) -> str:
 
     ``http://a:2379,http://b:2379,http://c:2379`` is ``a:2379 +2``.
     """
-    first, *others = kv.split(",")
+    first, *others = (url.strip() for url in kv.split(","))
     place = first.partition("://")[2] or first
     return f"{place} +{len(others)}" if others else place
 

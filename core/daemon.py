@@ -133,7 +133,7 @@ async def _run_engine(urls: str, name: str, prefix: str, files: Mapping[str, Pat
     from c101.core.clock import SystemClock  # noqa: PLC0415
     from c101.core.notify import notify  # noqa: PLC0415
     from c101.core.registry.keyspace import Keyspace  # noqa: PLC0415
-    from c101.core.rpc.dial import TlsOptions, dialer_for  # noqa: PLC0415
+    from c101.core.rpc.dial import TlsOptions, dialer_for, split_urls  # noqa: PLC0415
     from c101.core.scheduler.engine import run_engine  # noqa: PLC0415
 
     try:
@@ -143,7 +143,7 @@ async def _run_engine(urls: str, name: str, prefix: str, files: Mapping[str, Pat
     tls = TlsOptions(
         ca_file=files["kv_cacert"], cert_file=files["kv_cert"], key_file=files["kv_key"]
     )
-    dialers = [dialer_for(url, tls) for url in urls.split(",")]
+    dialers = [dialer_for(url, tls) for url in split_urls(urls)]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

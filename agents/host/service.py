@@ -23,7 +23,7 @@ from c101.core.lifeline import watch_lifeline
 from c101.core.model.machine import MachinePresence
 from c101.core.notify import notify_ready
 from c101.core.registry.keyspace import Keyspace
-from c101.core.rpc.dial import dialer_for
+from c101.core.rpc.dial import dialer_for, split_urls
 from c101.core.rpc.server import Server
 
 _ETC_MACHINE_ID = Path("/etc/machine-id")
@@ -70,7 +70,7 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         metadata=identity.metadata,
         since=clock.time(),
     )
-    dialers = [dialer_for(url) for url in options.kv.split(",")]
+    dialers = [dialer_for(url) for url in split_urls(options.kv)]
     async with (
         ProcessUnitManager(
             data_dir,

@@ -23,6 +23,7 @@ from c101.core.errors import (
 from c101.core.etcd.backoff import Backoff
 from c101.core.etcd.endpoint import Endpoint
 from c101.core.etcd.errors import from_rpc
+from c101.core.etcd.reasons import Reasons
 from c101.core.etcd.retry import Fate, Rule, rule
 from c101.core.rpc.status import RpcError
 
@@ -71,6 +72,7 @@ class Attempts:
         "_deadline",
         "_endpoints",
         "_policy",
+        "_reasons",
         "_tokens_refused",
     )
 
@@ -82,6 +84,7 @@ class Attempts:
         self._count = 0
         self._tokens_refused = 0
         self._backoff: Backoff | None = None
+        self._reasons: Reasons | None = None
 
     async def make(self, send: Send, *, revision: int = 0) -> bytes:
         """Call *send* until it answers. Raises the last failure when no more may be made.
@@ -134,12 +137,16 @@ class Attempts:
     async def _pause(self, endpoint: Endpoint, failure: C101Error, cause: C101Error) -> None:
         """Leave *endpoint*; wait once all were tried. Raises *failure* when time is up.
 
-        An endpoint that refuses us, or shows another key, is not asked twice.
+        Where that is a link which failed, and another endpoint answered, its answer is raised. An
+        endpoint that refuses us, or shows another key, is not asked twice.
         """
         self._endpoints.leave(endpoint)
         self._count += 1
         delay = 0.0
         candidates = 1 if self._policy.only else len(self._endpoints)
+        if self._reasons is None:
+            self._reasons = Reasons()
+        failure = self._reasons.hear(failure, endpoints=candidates)
         if self._count % candidates == 0:
             refused = isinstance(failure, AuthError | HostKeyError)
             if refused or self._endpoints.is_hopeless(self._count):

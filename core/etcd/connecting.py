@@ -9,7 +9,7 @@ from c101.core.clock import Clock, SystemClock
 from c101.core.errors import ConfigError
 from c101.core.etcd.client import Client
 from c101.core.etcd.tokens import Tokens
-from c101.core.rpc.dial import TlsOptions, dialer_for
+from c101.core.rpc.dial import TlsOptions, dialer_for, split_urls
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -49,10 +49,7 @@ def connect(urls: str | Sequence[str], **options: Unpack[ConnectOptions]) -> Cli
         async with connect(url, timeout_seconds=2) as client:
             await client.put("/greeting", "hello")
     """
-    given = urls.split(",") if isinstance(urls, str) else list(urls)
-    addresses = [address.strip() for address in given]
-    if not any(addresses):
-        raise ConfigError("no endpoint was given", hint="for example http://127.0.0.1:2379")
+    addresses = split_urls(urls if isinstance(urls, str) else ",".join(urls))
     tls = _tls_options(options)
     if tls is not None and not any(a.startswith("https:") for a in addresses):
         raise ConfigError(

@@ -125,6 +125,8 @@ _QUORUM = "more than half of the members must be up and reach each other"
 _USER = "the KV asks who you are: give a user and a password"
 
 _FUTURE_REVISION = "etcdserver: mvcc: required revision is a future revision"
+#: A server that gave up for our time-out says so as UNKNOWN (etcd 3.4: no code for Go's own error).
+DEADLINE_TEXT = "context deadline exceeded"
 NO_LEADER_TEXT = "etcdserver: no leader"
 COMPACTED_TEXT = "etcdserver: mvcc: required revision has been compacted"
 
@@ -160,6 +162,8 @@ def from_rpc(error: RpcError, *, revision: int = 0) -> C101Error:
 
     The text is kept but for etcd's ``etcdserver:`` in front of it.
     """
+    if error.message == DEADLINE_TEXT:
+        return DeadlineExceededError("the KV could not answer in time")
     if error.status is Code.DEADLINE_EXCEEDED:
         return DeadlineExceededError(readable(error.message))
     key = (error.status, error.message)

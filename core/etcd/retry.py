@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from c101.core.errors import C101Error, DeadlineExceededError, LinkError, LinkLostError
-from c101.core.etcd.errors import AuthenticationError
+from c101.core.etcd.errors import DEADLINE_TEXT, AuthenticationError
 from c101.core.rpc.client_call import NotProcessedError
 from c101.core.rpc.status import CallLostError, Code, RpcError
 
@@ -41,6 +41,9 @@ BY_TEXT: Final[Mapping[tuple[Code, str], Rule]] = {
     ),
     (Code.UNKNOWN, "raft proposal dropped"): Rule(
         Fate.NOT_APPLIED, "raft did not take the proposal into its log: leadership is moving"
+    ),
+    (Code.UNKNOWN, DEADLINE_TEXT): Rule(
+        Fate.UNKNOWN, "our time-out passed at the server first: it may have been proposed"
     ),
     (Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests"): Rule(
         Fate.NOT_APPLIED, "refused before it is proposed: too much waits to be applied"

@@ -50,7 +50,7 @@ class Watch:
     """
 
     def __init__(self, caller: Caller, key: bytes, range_end: bytes, options: WatchOptions) -> None:
-        self._stream = WatchStream(caller, options.get("on_link"))
+        self._stream = WatchStream(caller, options.get("on_link"), options.get("on_problem"))
         self._stream.add(Watched(key, range_end, options))
 
     @property

@@ -54,8 +54,8 @@ class WatchGroup:
     ) -> Watched:
         """Watch *key*, or the keys from it up to *range_end*, too.
 
-        What is written after this returned is seen. ``on_link`` is not taken here. Raises what a
-        read raises.
+        What is written after this returned is seen. ``on_link`` and ``on_problem`` are not taken
+        here. Raises what a read raises.
         """
         start, end = as_bytes(key), as_bytes(range_end)
         if end and end != FROM_KEY and end <= start:

@@ -31,6 +31,7 @@ from c101.core.etcd.errors import (
 from c101.core.etcd.events import WatchBatch
 from c101.core.etcd.kv import RANGE
 from c101.core.etcd.metadata import Metadata
+from c101.core.etcd.reasons import Reasons
 from c101.core.etcd.retry import Fate, rule
 from c101.core.etcd.watched import Watched
 from c101.core.proto import rpc_pb2
@@ -64,10 +65,16 @@ class _TokenRefusedError(LinkError):
 class WatchStream:
     """The watches of *caller* that share one stream. One consumer at a time.
 
-    ``problem`` is why there is no link, ``None`` while there is one.
+    ``problem`` is why there is no link, ``None`` while there is one. The callbacks are
+    ``WatchOptions``'.
     """
 
-    def __init__(self, caller: Caller, on_link: Callable[[bool], None] | None = None) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        on_link: Callable[[bool], None] | None = None,
+        on_problem: Callable[[C101Error], None] | None = None,
+    ) -> None:
         self.watches: dict[int, Watched] = {}
         self.problem: C101Error | None = None
         self.cluster_id = 0
@@ -76,6 +83,7 @@ class WatchStream:
         self._endpoints = caller.endpoints
         self._clock = caller.clock
         self._on_link = on_link
+        self._on_problem = on_problem
         self._seen_revision = 0
         self._stack = AsyncExitStack()
         self._stream: ClientStream | None = None
@@ -84,6 +92,7 @@ class WatchStream:
         self._tokens_refused = 0
         self._since = 0.0
         self._backoff = Backoff()
+        self._reasons = Reasons()
         self._added = asyncio.Event()
         # What the server refused as it was created; told to whoever asks for events.
         self._refusals: list[EndedError] = []
@@ -211,6 +220,7 @@ class WatchStream:
             self._create(stream, added)
         self._since = self._clock.monotonic()
         self.problem = None
+        self._reasons.forget()
         self._tell_link(connected=True)
         try:
             self._accept(first)
@@ -285,16 +295,20 @@ class WatchStream:
     async def _lose(self, cause: C101Error) -> C101Error:
         """Let go of the stream that failed with *cause*.
 
-        Returns what *cause* means. Raises it instead when trying again is of no use.
+        Returns what there is to be told of it. Raises what *cause* means instead when trying again
+        is of no use.
         """
         failure = from_rpc(cause) if isinstance(cause, RpcError) else cause
-        self.problem = failure
+        known = self.problem
+        self.problem = told = self._reasons.hear(failure, endpoints=len(self._endpoints))
         if self.connected:
             self._stream = None
             await self._stack.aclose()
             if self._clock.monotonic() - self._since >= SETTLED_SECONDS:
                 self._backoff.reset()
             self._tell_link(connected=False)
+        if self._on_problem is not None and str(known) != str(told):
+            self._on_problem(told)
         if isinstance(cause, _TokenRefusedError) or self._takes_another_token(cause):
             return failure
         refused = isinstance(cause, RpcError) and cause.status not in _PASSING
@@ -304,7 +318,7 @@ class WatchStream:
         if self._endpoint is not None:
             self._endpoints.leave(self._endpoint)
         logger.debug("watch has no link", extra={"reason": str(failure)})
-        return failure
+        return told
 
     def _takes_another_token(self, cause: C101Error) -> bool:
         if rule(cause).fate is not Fate.TOKEN_REFUSED or self._tokens_refused >= TOKENS_MAX:

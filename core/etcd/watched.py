@@ -29,8 +29,9 @@ class WatchOptions(TypedDict, total=False):
     ``start_revision``: the first revision of interest; 0 is the one after the watch began.
     ``prev_kv``: events bring what was there before. ``no_put``, ``no_delete``: leave these out.
     ``progress``: also yield the server's word, every ten minutes without events, of how far the
-    watch is. ``on_link`` is called with whether there is a link, whenever that changes; it must be
-    quick and must not raise.
+    watch is. ``on_link`` is called with whether there is a link, whenever that changes, and
+    ``on_problem`` with why there is none, whenever there is another reason; they must be quick and
+    must not raise.
     """
 
     start_revision: int
@@ -39,6 +40,7 @@ class WatchOptions(TypedDict, total=False):
     no_delete: bool
     progress: bool
     on_link: Callable[[bool], None]
+    on_problem: Callable[[C101Error], None]
 
 
 class Watched:

@@ -107,7 +107,7 @@ class Mirror:
         return self.state
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have *callback* called on every change of the state or of ``connected``.
+        """Have *callback* called on every change of the state, ``connected`` or ``problem``.
 
         It must be quick and must not raise: mark something dirty, read ``state`` later. Returns
         what ends the subscription.
@@ -156,7 +156,10 @@ class Mirror:
         async with AsyncExitStack() as stack:
             watch = await stack.enter_async_context(
                 self._client.watch_prefix(
-                    prefix, start_revision=revision + 1, on_link=self._link_changed
+                    prefix,
+                    start_revision=revision + 1,
+                    on_link=self._link_changed,
+                    on_problem=lambda _: self._notify(),
                 )
             )
             self._watch = watch

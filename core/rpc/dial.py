@@ -109,6 +109,19 @@ class TcpDialer:
             raise LinkError(f"cannot reach {self.name}: {error.strerror or error}") from error
 
 
+def split_urls(text: str) -> list[str]:
+    """Return the URLs of a comma-separated list; blanks around them do not count.
+
+    Raises ConfigError: there is none, or nothing between two commas.
+    """
+    urls = [url.strip() for url in text.split(",")]
+    if not any(urls):
+        raise ConfigError("no endpoint was given", hint="for example http://127.0.0.1:2379")
+    if not all(urls):
+        raise ConfigError(f"endpoints {text!r}: one is empty", hint="URLs are separated by one ,")
+    return urls
+
+
 def dialer_for(url: str, tls_options: TlsOptions | None = None) -> Dialer:
     """Make the dialer for *url*: ``unix://``, ``http://`` or ``https://``.
 

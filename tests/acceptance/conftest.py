@@ -15,7 +15,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of three machines, ended afterwards."""
     home = tmp_path_factory.mktemp("home")
     directory = tmp_path_factory.mktemp("c") / "cluster"
-    environment = _environment(home)
+    environment = private_environment(home)
     up = run_ctl(
         "local", "up", "--machines", "3", "--dir", str(directory), "-o", "json", env=environment
     )
@@ -26,7 +26,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         run_ctl("local", "down", "--dir", str(directory), env=environment)
 
 
-def _environment(home: Path) -> dict[str, str]:
+def private_environment(home: Path) -> dict[str, str]:
     """Return the environment without anything that names a cluster of the person who runs this."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("C101_")}
     return {

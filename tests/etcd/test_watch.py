@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -225,19 +226,24 @@ async def test_a_watch_that_waits_is_told_when_the_link_goes_and_comes(
     client: Client, server: KVProcess, prefix: str
 ) -> None:
     links: list[bool] = []
+    problems: list[C101Error] = []
     async with (
         relay_to(server.port) as relay,
         client_of(relay) as far,
-        far.watch(prefix, on_link=links.append) as watch,
+        far.watch(prefix, on_link=links.append, on_problem=problems.append) as watch,
     ):
         waiting = asyncio.create_task(events(watch, 1))
         relay.cut()
-        await until(lambda: links == [True, False])
+        await until(lambda: links == [True, False] and bool(problems))
+        assert watch.problem is not None
+        assert str(problems[-1]) == str(watch.problem)
         await client.put(prefix, "while it was cut")
         relay.mend()
         (event,) = await waiting
     assert event.kv.value == b"while it was cut"
     assert links == [True, False, True]
+    told = [str(problem) for problem in problems]
+    assert all(one != other for one, other in pairwise(told)), "each reason is told once"
 
 
 async def test_compaction_while_the_link_was_lost_is_told(own_server: KVProcess) -> None:

@@ -67,7 +67,8 @@ def done(call: object) -> str:
 
 def status_errors(client: Client) -> str:
     status = client.status()
-    return " | ".join(status.errors).replace(str(status.leader), "ID")
+    # etcd keeps alarms in a Go map, whose order is another each time.
+    return " | ".join(sorted(status.errors)).replace(str(status.leader), "ID")
 
 
 #: Everything that may be asked while an alarm is raised. Each row is a sentence: who does what.

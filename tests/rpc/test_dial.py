@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from c101.core.errors import AuthError, ConfigError, LinkError
-from c101.core.rpc.dial import TcpDialer, UnixDialer, dialer_for
+from c101.core.rpc.dial import TcpDialer, UnixDialer, dialer_for, split_urls
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,21 @@ def test_a_url_names_its_dialer(url: str, kind: type, name: str) -> None:
 def test_what_cannot_be_dialled_is_a_usage_error(url: str) -> None:
     with pytest.raises(ConfigError, match="endpoint") as caught:
         dialer_for(url)
+    assert caught.value.exit_status == 2
+
+
+def test_blanks_around_the_urls_of_a_list_do_not_count() -> None:
+    assert split_urls("http://a:1, http://b:2 ,unix:///c") == [
+        "http://a:1",
+        "http://b:2",
+        "unix:///c",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", "http://a:1,", "http://a:1,,http://b:2"])
+def test_a_list_without_a_url_in_each_place_is_a_usage_error(text: str) -> None:
+    with pytest.raises(ConfigError, match="endpoint") as caught:
+        split_urls(text)
     assert caught.value.exit_status == 2
 
 

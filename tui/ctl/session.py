@@ -85,11 +85,11 @@ async def session(options: Options) -> AsyncIterator[Session]:
     """Open a session on the cluster that *options* mean."""
     from c101.core.clock import SystemClock
     from c101.core.etcd.client import Client
+    from c101.core.rpc.dial import split_urls
 
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        urls = options.endpoints().split(",")
-        dialers = [_dialer(url.strip(), options, clock, stack) for url in urls]
+        dialers = [_dialer(url, options, clock, stack) for url in split_urls(options.endpoints())]
         client = Client(
             dialers, clock=clock, timeout_seconds=options.timeout_seconds, fails_fast=True
         )

@@ -22,7 +22,7 @@ from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.mirror import Mirror
 from c101.core.registry.registry import Registry
 from c101.core.rpc.channel import Channel
-from c101.core.rpc.dial import Dialer, dialer_for
+from c101.core.rpc.dial import Dialer, dialer_for, split_urls
 from c101.tui.feeds.access import ClusterUpdate, KeysUpdate, Say
 from c101.tui.feeds.ssh_verbs import Power, SshVerbs
 
@@ -210,7 +210,7 @@ def _kv_dialers(address: ClusterAddress, clock: Clock) -> tuple[list[Dialer], li
         return [link.dialer(KV_COMMAND)], [link]
     dialers: list[Dialer] = []
     links: list[SshLink] = []
-    for url in map(str.strip, address.kv.split(",")):
+    for url in split_urls(address.kv):
         if url.startswith("ssh://"):
             link, command = kv_link(url, address.ssh, clock)
             links.append(link)
