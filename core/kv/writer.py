@@ -114,10 +114,13 @@ class Writer:
             start = self._now()
             try:
                 self._write(batch)
-                self.durations.add(self._now() - start)
+                seconds = self._now() - start
             except Exception as exc:  # noqa: BLE001 a thread that died would leave all waiting
                 batch.failure = self._failure(exc)
-            self._loop.call_soon_threadsafe(self._done, batch)
+                self._loop.call_soon_threadsafe(self._done, batch)
+            else:
+                self._loop.call_soon_threadsafe(self._done, batch)
+                self.durations.add(seconds)
 
     def _write(self, batch: Batch) -> None:
         rows = batch.rows

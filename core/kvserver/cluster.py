@@ -40,7 +40,8 @@ class ClusterService:
             name=MEMBER_NAME,
             clientURLs=self._context.client_urls,
         )
-        call.reply(self._context.current_header() + response.SerializeToString())
+        # Members are no part of the history: their header has no revision (etcd: clusterServer).
+        call.reply(self._context.header(0) + response.SerializeToString())
 
 
 def refuse_change(_call: UnaryCall, _message: bytes) -> None:

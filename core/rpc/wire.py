@@ -1,10 +1,11 @@
 """Puts a connection on an asyncio transport: a socket, TLS, or an SSH channel.
 
-Output made during one turn of the loop goes out in one write: that, and nothing cleverer, is what
-makes many small answers cheap.
+Output made during one turn of the loop goes out in one write, at once where the socket takes it:
+that, and nothing cleverer, is what makes many small answers cheap.
 """
 
 import asyncio
+import os
 
 from c101.core.rpc.connection import Connection
 from c101.core.rpc.limits import LAST_WORDS_SECONDS, WRITE_BUFFER_BYTES_MAX
@@ -23,6 +24,7 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.TimerHandle | None = None
         self._reading_paused = False
+        self._descriptor = -1
         #: what went through, over all
         self.received_bytes = 0
         self.sent_bytes = 0
@@ -33,6 +35,7 @@ class Wire(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         assert self.transport is not None
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
+        self._descriptor = _descriptor_of(self.transport)
 
     def data_received(self, data: bytes) -> None:
         """Hand *data* to the connection and write what it answers."""
@@ -75,11 +78,23 @@ class Wire(asyncio.Protocol):
         output = connection.take_output()
         if output and not transport.is_closing():
             self.sent_bytes += len(output)
-            transport.write(output)
+            self._write(transport, output)
         if connection.closed:
             self._close(clean=bool(output))
         else:
             connection.flushed()
+
+    def _write(self, transport: asyncio.Transport, output: bytes) -> None:
+        if self._descriptor >= 0 and not transport.get_write_buffer_size():
+            try:
+                sent = os.write(self._descriptor, output)
+            except OSError:
+                sent = 0  # the transport finds out the same, and acts on it
+            if sent == len(output):
+                return
+            transport.write(memoryview(output)[sent:])
+        else:
+            transport.write(output)
 
     def _close(self, *, clean: bool) -> None:
         """Close the transport, once: *clean* lets what was written leave, for a while."""
@@ -113,3 +128,18 @@ class Wire(asyncio.Protocol):
         """Let the streams go on."""
         if self.connection is not None:
             self.connection.resume()
+
+
+def _descriptor_of(transport: asyncio.Transport) -> int:
+    """Return the socket that may be written to beside *transport* while that has nothing to write.
+
+    uvloop puts every write off to a later turn of its loop, which costs each answer that turn and
+    the bookkeeping of it. asyncio's own transports write at once; TLS and SSH change the bytes. For
+    them it is -1.
+    """
+    if not type(transport).__module__.startswith("uvloop"):
+        return -1
+    if transport.get_extra_info("sslcontext") is not None:
+        return -1
+    descriptor: int = transport.get_extra_info("socket").fileno()
+    return descriptor
