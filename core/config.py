@@ -4,16 +4,18 @@ First ``--kv`` or ``C101_KV``; then ``--cluster`` or ``C101_CLUSTER``, a name in
 file or of a cluster on this computer; then the file's ``default``; then the cluster on this
 computer that was started last. Files::
 
-    ~/.config/c101/config.yaml              clusters: {prod: {kv: …, ssh: {…}}}, default: prod
+    ~/.config/c101/config.yaml              clusters: {prod: {kv: …, ssh: {…}, tls: {…}}},
+                                            default: prod
     ~/.local/state/c101/clusters/NAME.json  written by ``c101ctl local up``, removed by ``down``
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from c101.core.errors import ConfigError
+from c101.core.kv_tls import KvTls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class ConfiguredCluster:
 
     kv: str
     ssh: SshAccess = field(default_factory=SshAccess)
+    tls: KvTls = field(default_factory=KvTls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +90,27 @@ class ClusterAddress:
     name: str
     kv: str
     ssh: SshAccess = field(default_factory=SshAccess)
+    tls: KvTls = field(default_factory=KvTls)
     local: LocalCluster | None = None
 
 
-def resolve(*, kv: str | None, cluster: str | None, environ: Mapping[str, str]) -> ClusterAddress:
+def resolve(
+    *,
+    kv: str | None,
+    cluster: str | None,
+    environ: Mapping[str, str],
+    tls: KvTls | None = None,
+) -> ClusterAddress:
     """Say which cluster is meant by the flags, the environment and the files, in that order.
 
-    Raises ConfigError: none is, or a file cannot be read.
+    What *tls* gives goes before the files. Raises ConfigError: no cluster is meant, or a file
+    cannot be read.
     """
+    found = _resolve(kv, cluster, environ)
+    return found if tls is None else replace(found, tls=tls.over(found.tls))
+
+
+def _resolve(kv: str | None, cluster: str | None, environ: Mapping[str, str]) -> ClusterAddress:
     kv = kv or (None if cluster else environ.get("C101_KV"))
     if kv:
         return _by_endpoint(kv, environ)
@@ -174,7 +190,7 @@ def _by_name(name: str, configured: ConfigFile, environ: Mapping[str, str]) -> C
             f"no cluster is called {name}",
             hint="known are " + ", ".join(known) if known else f"{config_path(environ)} names none",
         )
-    return ClusterAddress(name=name, kv=cluster.kv, ssh=cluster.ssh)
+    return ClusterAddress(name=name, kv=cluster.kv, ssh=cluster.ssh, tls=cluster.tls)
 
 
 def config_path(environ: Mapping[str, str]) -> Path:

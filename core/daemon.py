@@ -7,15 +7,17 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from c101.core.client_flags import kv_tls_flags
 from c101.core.errors import C101Error, ConfigError
+from c101.core.kv_tls import KvTls
 from c101.core.kvserver.options import KvOptions, kv_flags
-from c101.core.listen import FILE, Listen, TlsFlags, parse_listen, tls_flags
+from c101.core.listen import Listen, TlsFlags, parse_listen, tls_flags
 
 if TYPE_CHECKING:
     import asyncio
@@ -109,10 +111,8 @@ async def _serve_kv(
 @click.option("--kv", "urls", required=True, metavar="URL[,URL]...", help="unix, http or https.")
 @click.option("--name", metavar="NAME", help="What this engine is called; its host and pid.")
 @click.option("--prefix", default="/c101/", show_default=True, help="Of the cluster's keys.")
-@click.option("--kv-cacert", type=FILE, metavar="FILE", help="Who signs the KV's certificate.")
-@click.option("--kv-cert", type=FILE, metavar="FILE", help="Our certificate, for the KV.")
-@click.option("--kv-key", type=FILE, metavar="FILE", help="Its key.")
-def engine(urls: str, name: str | None, prefix: str, **files: Path | None) -> None:
+@kv_tls_flags
+def engine(urls: str, name: str | None, prefix: str, kv_tls: KvTls) -> None:
     """Decide where units run: the scheduler, on our KV or on a real etcd.
 
     Several may run: one leads, the others wait for its lease to end.
@@ -123,10 +123,10 @@ def engine(urls: str, name: str | None, prefix: str, **files: Path | None) -> No
 
     log.configure(level=os.environ.get("C101_LOG_LEVEL", "info"))
     name = name or f"{socket.gethostname()}-{os.getpid()}"
-    uvloop.run(_run_engine(urls, name, prefix, files))
+    uvloop.run(_run_engine(urls, name, prefix, kv_tls))
 
 
-async def _run_engine(urls: str, name: str, prefix: str, files: Mapping[str, Path | None]) -> None:
+async def _run_engine(urls: str, name: str, prefix: str, kv_tls: KvTls) -> None:
     import asyncio  # noqa: PLC0415
     import signal  # noqa: PLC0415
 
@@ -140,10 +140,8 @@ async def _run_engine(urls: str, name: str, prefix: str, files: Mapping[str, Pat
         keyspace = Keyspace(prefix)
     except ValueError as exc:
         raise ConfigError(f"--prefix: {exc}") from exc
-    tls = TlsOptions(
-        ca_file=files["kv_cacert"], cert_file=files["kv_cert"], key_file=files["kv_key"]
-    )
-    dialers = [dialer_for(url, tls) for url in split_urls(urls)]
+    options = TlsOptions.of(kv_tls)
+    dialers = [dialer_for(url, options) for url in split_urls(urls)]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

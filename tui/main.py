@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from c101.core.client_flags import kv_tls_flags
 from c101.core.errors import C101Error, ConfigError
+from c101.core.kv_tls import KvTls
 
 if TYPE_CHECKING:
     from c101.tui.feeds.access import ClusterAccess
@@ -19,9 +21,12 @@ DEMO_MACHINES = 3
     "--kv", metavar="URL", help="Endpoints of the KV: ssh://USER@HOST/kv-admin, or etcd's."
 )
 @click.option("--cluster", metavar="NAME", help="A cluster by name.")
+@kv_tls_flags
 @click.option("--theme", type=click.Choice(["dark", "light"]), default="dark")
 @click.pass_context
-def root(context: click.Context, kv: str | None, cluster: str | None, theme: str) -> None:
+def root(
+    context: click.Context, kv: str | None, cluster: str | None, theme: str, kv_tls: KvTls
+) -> None:
     """Show a cluster, live: its units, machines, keys and journals.
 
     Without a name: the one configured or running here, else a new one of one machine, which goes on
@@ -32,7 +37,7 @@ def root(context: click.Context, kv: str | None, cluster: str | None, theme: str
         _need_terminal()
         from c101.tui.feeds import openers  # noqa: PLC0415 - asyncio
 
-        context.exit(show(openers.named(kv, cluster), theme))
+        context.exit(show(openers.named(kv, cluster, kv_tls), theme))
 
 
 @root.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from c101 import __version__
 from c101.core.errors import C101Error
+from c101.core.kv_tls import KV_TLS
 
 DEFAULT_LEASE_TTL_SECONDS = 6
 
@@ -54,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--version", action="version", version=f"c101-agent {__version__}")
     add("--stdio", metavar="ROLE", help="relay standard input and output to the socket of ROLE")
     add("--kv", metavar="URL", help="endpoints of the KV, comma-separated")
+    for name, (flag, variable, what) in KV_TLS.items():
+        default = os.environ.get(variable, "")
+        add(flag, dest=name, metavar="FILE", default=default, help=f"{what} [env: {variable}]")
     add("--name", help="what people call this machine (default: its host name)")
     add("--machine-id", metavar="ID", help="default: /etc/machine-id, or one kept in --data-dir")
     add("--metadata", metavar="K=V,...", default="", help="what units may ask of this machine")

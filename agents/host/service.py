@@ -19,11 +19,12 @@ from c101.core import log
 from c101.core.clock import Clock, SystemClock
 from c101.core.errors import C101Error, ConfigError
 from c101.core.etcd.client import Client
+from c101.core.kv_tls import KV_TLS, KvTls
 from c101.core.lifeline import watch_lifeline
 from c101.core.model.machine import MachinePresence
 from c101.core.notify import notify_ready
 from c101.core.registry.keyspace import Keyspace
-from c101.core.rpc.dial import dialer_for, split_urls
+from c101.core.rpc.dial import TlsOptions, dialer_for, split_urls
 from c101.core.rpc.server import Server
 
 _ETC_MACHINE_ID = Path("/etc/machine-id")
@@ -70,14 +71,15 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         metadata=identity.metadata,
         since=clock.time(),
     )
-    dialers = [dialer_for(url) for url in split_urls(options.kv)]
+    tls = KvTls(**{name: getattr(options, name) for name in KV_TLS})
+    dialers = [dialer_for(url, TlsOptions.of(tls)) for url in split_urls(options.kv)]
     async with (
         ProcessUnitManager(
             data_dir,
             machine_id=machine_id,
             clock=clock,
             lifeline=os.environ.get(LIFELINE_VARIABLE),
-            environment={"C101_KV": options.kv},
+            environment=_kv_environment(options.kv, tls),
         ) as units,
         Client(dialers, clock=clock) as client,
     ):
@@ -90,6 +92,13 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         agent = Agent(settings, client=client, keyspace=keyspace, units=units, clock=clock)
         api = AgentApi(identity, units, clock, agent.kv_link)
         await _serve_until_told(options, socket_dir, data_dir, agent, api, clock)
+
+
+def _kv_environment(kv: str, tls: KvTls) -> dict[str, str]:
+    """Return the variables by which what runs in a unit reaches the KV, from any directory."""
+    files = {variable: getattr(tls, name) for name, (_, variable, _) in KV_TLS.items()}
+    given = {variable: str(Path(file).absolute()) for variable, file in files.items() if file}
+    return {"C101_KV": kv, **given}
 
 
 async def _serve_until_told(

@@ -7,10 +7,13 @@ import asyncio
 import ssl as tls
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from c101.core.errors import AuthError, ConfigError, LinkError
+
+if TYPE_CHECKING:
+    from c101.core.kv_tls import KvTls
 
 #: etcd's client port, for addresses without one.
 PORT_DEFAULT: Final = 2379
@@ -27,6 +30,15 @@ class TlsOptions:
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+
+    @classmethod
+    def of(cls, files: "KvTls") -> "TlsOptions":
+        """Return the options that *files* name."""
+        ca, cert, key = (
+            Path(name).expanduser() if name else None
+            for name in (files.ca_file, files.cert_file, files.key_file)
+        )
+        return cls(ca_file=ca, cert_file=cert, key_file=key)
 
     def context(self) -> tls.SSLContext:
         """Return the TLS of a client; raise ConfigError when a file cannot be used."""
@@ -103,6 +115,9 @@ class TcpDialer:
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(lambda: protocol, self.host, self.port, ssl=self._ssl)
+        except tls.SSLCertVerificationError as error:
+            text = f"TLS with {self.name} failed: {error.verify_message}"
+            raise AuthError(text, hint="ca_file (--kv-cacert) names who signs it") from error
         except tls.SSLError as error:
             raise AuthError(f"TLS with {self.name} failed: {error.reason}") from error
         except OSError as error:

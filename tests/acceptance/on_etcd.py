@@ -55,6 +55,8 @@ class Fleet:
 
     directory: Path
     cluster: Cluster
+    #: what engine and agents are told besides
+    flags: Sequence[str] = ()
     engines: dict[str, Program] = field(default_factory=dict)
     agents: dict[str, Program] = field(default_factory=dict)
 
@@ -66,7 +68,7 @@ class Fleet:
     def start_engine(self, name: str) -> Program:
         """Start an engine called *name*."""
         arguments = ("c101.core.daemon", "engine", "--kv", self.urls, "--name", name)
-        self.engines[name] = self._start(name, arguments)
+        self.engines[name] = self._start(name, (*arguments, *self.flags))
         return self.engines[name]
 
     def start_agent(self, name: str) -> Program:
@@ -81,7 +83,7 @@ class Fleet:
             "--lease-ttl": str(LEASE_SECONDS),
         }
         words = [word for pair in options.items() for word in pair]
-        self.agents[name] = self._start(name, ("c101.agents.host.main", *words))
+        self.agents[name] = self._start(name, ("c101.agents.host.main", *words, *self.flags))
         return self.agents[name]
 
     def leader(self) -> str:
@@ -130,13 +132,18 @@ def machine_id(name: str) -> str:
 
 @contextlib.contextmanager
 def running_fleet(
-    directory: Path, urls: str, environment: dict[str, str], *, machines: Sequence[str]
+    directory: Path,
+    urls: str,
+    environment: dict[str, str],
+    *,
+    machines: Sequence[str],
+    flags: Sequence[str] = (),
 ) -> Iterator[Fleet]:
     """Run an engine called ``first`` and the agents of *machines* on the KV at *urls*."""
     directory.mkdir()
     # etcdctl takes no blanks.
     endpoints = {"kv": {"unix": urls, "http": urls.replace(" ", "")}}
-    fleet = Fleet(directory, Cluster(directory, endpoints, environment))
+    fleet = Fleet(directory, Cluster(directory, endpoints, environment), flags)
     try:
         fleet.start_engine("first")
         for name in machines:

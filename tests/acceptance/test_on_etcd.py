@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cluster import is_running, until
+from tests.acceptance.cluster import is_running, run_ctl, until
 from tests.acceptance.conftest import private_environment
 from tests.acceptance.on_etcd import LEASE_SECONDS, Fleet, running_fleet
 from tests.etcd.etcd_cluster import EtcdCluster, running_cluster
 from tests.etcd.relay import Relay
-from tests.processes import KVProcess
+from tests.etcd.tls_etcd import TlsEtcd
+from tests.processes import KVProcess, running
 from tests.tui.pty import TerminalProgram
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONSOLE = str(Path(sys.executable).with_name("c101-console"))
+CTL = str(Path(sys.executable).with_name("c101ctl"))
 MACHINES = ("m1", "m2", "m3")
 UNITS = ("one.service", "two.service", "three.service")
 #: How long a leader's key outlives it: the lease it asked for, and how late etcd may end one.
@@ -126,6 +128,42 @@ def test_slow_links_to_all_members_lose_no_machine(
                 assert fleet.states() == dict.fromkeys(MACHINES[:2], "ready")
             fleet.run("started-slowly.service")
             assert fleet.pids(["slow.service"]) == pids
+
+
+def test_a_kv_on_https_is_reached_by_all_of_it_and_from_within_units(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    with running(TlsEtcd, tmp_path / "kv") as server:
+        assert isinstance(server, TlsEtcd)
+        own = server.authority.sign("c101")
+        files = {"cacert": server.authority.ca, "cert": own.cert, "key": own.key}
+        variables = {f"C101_KV_{name.upper()}": str(file) for name, file in files.items()}
+        flags = [f"--kv-{name}={file}" for name, file in files.items()]
+        with running_fleet(
+            tmp_path / "f",
+            server.url,
+            environment | variables,
+            machines=MACHINES[:2],
+            flags=flags,
+        ) as fleet:
+            fleet.cluster.submit(
+                "sidekick.service",
+                f"[Service]\nType=oneshot\nExecStart={CTL} set services/x/1 here\n",
+            )
+            fleet.cluster.ok("start", "sidekick.service")
+            until(
+                lambda: fleet.cluster.ctl("get", "services/x/1").stdout == "here\n",
+                seconds=30,
+                what="the unit wrote its key",
+            )
+            argv = (CONSOLE, "--kv", server.url)
+            with TerminalProgram(argv, environment=environment | variables) as console:
+                console.wait_for("MACHINES 2", 60)
+                assert console.quit_with("ctrl+q") == 0
+            unknown = run_ctl("--kv", server.url, "ls", env=environment)
+            assert unknown.returncode == 5
+            assert "unable to get local issuer certificate" in unknown.stderr
+            assert "--kv-cacert" in unknown.stderr
 
 
 @contextmanager

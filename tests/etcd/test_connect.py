@@ -1,6 +1,6 @@
 """From URLs, certificates and a password to a client."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,38 +10,10 @@ from c101.core.etcd import connect
 from c101.core.etcd.connecting import ConnectOptions
 from c101.core.etcd.errors import PermissionDeniedError
 from tests.etcd.certificates import Authority
-from tests.processes import EtcdProcess, KVProcess, free_port, running
+from tests.etcd.tls_etcd import TlsEtcd
+from tests.processes import KVProcess, running
 
 pytestmark = pytest.mark.integration
-
-
-class TlsEtcd(EtcdProcess):
-    """Debian's etcd, which shows a certificate and asks for one."""
-
-    def __init__(self, directory: Path, *, port: int = 0) -> None:
-        super().__init__(directory, port=port)
-        directory.mkdir(exist_ok=True)
-        self._plain = f"http://127.0.0.1:{free_port()}"
-        self.authority = Authority(directory)
-        self._own = self.authority.sign("server")
-
-    @property
-    def url(self) -> str:
-        return super().url.replace("http:", "https:")
-
-    @property
-    def health_url(self) -> str:
-        return self._plain
-
-    def command(self) -> Sequence[str]:
-        return [
-            *super().command(),
-            f"--cert-file={self._own.cert}",
-            f"--key-file={self._own.key}",
-            f"--trusted-ca-file={self.authority.ca}",
-            "--client-cert-auth",
-            f"--listen-metrics-urls={self._plain}",
-        ]
 
 
 @pytest.fixture(scope="module")

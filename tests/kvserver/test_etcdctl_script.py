@@ -50,7 +50,8 @@ _MASKS: Sequence[tuple[str, str]] = [
     # Where etcdctl itself ends, the addresses of its stack.
     (r"(?s)\ngoroutine 1 .*", ""),
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
-    (r"\b[0-9a-f]{15,16}\b", "ID"),
+    # 64 bits at random, without the zeros in front.
+    (r"\b[0-9a-f]{12,16}\b", "ID"),
     (r'("(?:cluster_id|member_id|raft_term|ID|id|lease|Lease)":)-?\d+', r"\1N"),
     (r'("(?:ClusterID|MemberID|RaftTerm|ID|Lease|LeaseID|lease)" : )-?\w+', r"\1N"),
     (r'("(?:leader|raftIndex|raftTerm|raftAppliedIndex|dbSize|dbSizeInUse)":)\d+', r"\1N"),

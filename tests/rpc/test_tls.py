@@ -115,7 +115,7 @@ async def test_a_server_that_nobody_vouches_for_is_not_spoken_to(
     port = await site.listen(authority.sign("server"))
     other = Authority(tmp_path / "other", "other")
     for options in (TlsOptions(ca_file=other.file), TlsOptions()):
-        with pytest.raises(AuthError, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(AuthError, match="issuer certificate"):
             await site.call(port, options)
 
 

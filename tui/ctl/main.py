@@ -12,7 +12,9 @@ from types import MappingProxyType
 import click
 
 from c101 import __version__
+from c101.core.client_flags import kv_tls_flags
 from c101.core.errors import C101Error
+from c101.core.kv_tls import KvTls
 from c101.tui.ctl.output import print_error
 from c101.tui.ctl.session import Options
 
@@ -105,6 +107,7 @@ def _prefix(_: click.Context, __: click.Parameter, prefix: str) -> str:
 @click.version_option(__version__, prog_name="c101ctl")
 @click.option("--kv", metavar="URL", help="Endpoints of the KV, comma-separated. [env: C101_KV]")
 @click.option("--cluster", metavar="NAME", help="Which cluster is meant. [env: C101_CLUSTER]")
+@kv_tls_flags
 @click.option("-o", "--output", type=OUTPUT, default="text", show_default=True)
 @click.option(
     "--prefix",
@@ -124,11 +127,13 @@ def _prefix(_: click.Context, __: click.Parameter, prefix: str) -> str:
 @click.pass_context
 def root(
     context: click.Context,
+    *,
     kv: str | None,
     cluster: str | None,
     output: str,
     prefix: str,
     request_timeout: float,
+    kv_tls: KvTls,
 ) -> None:
     """Run a cluster of Linux machines: its keys, units, journals and machines."""
     context.obj = Options(
@@ -137,6 +142,7 @@ def root(
         json=output == "json",
         prefix=prefix,
         timeout_seconds=request_timeout,
+        tls=kv_tls,
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from c101.core.clock import Clock
     from c101.core.config import ClusterAddress
     from c101.core.etcd.client import Client
+    from c101.core.kv_tls import KvTls
     from c101.core.registry.keyspace import Keyspace
     from c101.core.registry.registry import Registry
     from c101.core.rpc.channel import Dialer
@@ -33,6 +34,7 @@ class Options:
     json: bool = False
     prefix: str = "/c101/"
     timeout_seconds: float = 5.0
+    tls: "KvTls | None" = None
 
     def endpoints(self) -> str:
         """Return the KV's endpoints; no file is read where they are given. Raises ConfigError."""
@@ -44,7 +46,7 @@ class Options:
         """Return the cluster that is meant. Raises ConfigError."""
         from c101.core.config import resolve
 
-        return resolve(kv=self.kv, cluster=self.cluster, environ=os.environ)
+        return resolve(kv=self.kv, cluster=self.cluster, environ=os.environ, tls=self.tls)
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,10 @@ async def session(options: Options) -> AsyncIterator[Session]:
 
 def _dialer(url: str, options: Options, clock: "Clock", stack: AsyncExitStack) -> "Dialer":
     if not url.startswith("ssh://"):
-        from c101.core.rpc.dial import dialer_for
+        from c101.core.rpc.dial import TlsOptions, dialer_for
 
-        return dialer_for(url)
+        secure = url.startswith("https://")
+        return dialer_for(url, TlsOptions.of(options.address().tls) if secure else None)
     from c101.agents.ssh.endpoints import kv_link
 
     link, command = kv_link(url, options.address().ssh, clock)

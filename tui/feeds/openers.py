@@ -9,6 +9,7 @@ from typing import Protocol
 from c101.agents.local.spawn import ThrowAway
 from c101.core.clock import SystemClock
 from c101.core.config import clusters_dir, config_path, local_clusters, resolve
+from c101.core.kv_tls import KvTls
 from c101.tui.feeds.access import ClusterAccess, Say
 from c101.tui.feeds.deferred import DeferredAccess
 
@@ -16,7 +17,7 @@ from c101.tui.feeds.deferred import DeferredAccess
 LOCAL_NAME = "local"
 
 
-def named(kv: str | None, cluster: str | None) -> DeferredAccess:
+def named(kv: str | None, cluster: str | None, tls: KvTls | None = None) -> DeferredAccess:
     """Return the cluster that is named, configured or running here, else a new one of one machine.
 
     Opening it raises ConfigError where there is no such cluster.
@@ -27,7 +28,7 @@ def named(kv: str | None, cluster: str | None) -> DeferredAccess:
         module = await _load(say)
         names = (kv, cluster, environ.get("C101_KV"), environ.get("C101_CLUSTER"))
         if any(names) or config_path(environ).exists() or local_clusters(environ):
-            address = resolve(kv=kv, cluster=cluster, environ=environ)
+            address = resolve(kv=kv, cluster=cluster, environ=environ, tls=tls)
             reached: ClusterAccess = await module.reach(address, SystemClock(), say)
             return reached
         directory = clusters_dir(environ).parent / LOCAL_NAME

@@ -22,7 +22,7 @@ from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.mirror import Mirror
 from c101.core.registry.registry import Registry
 from c101.core.rpc.channel import Channel
-from c101.core.rpc.dial import Dialer, dialer_for, split_urls
+from c101.core.rpc.dial import Dialer, TlsOptions, dialer_for, split_urls
 from c101.tui.feeds.access import ClusterUpdate, KeysUpdate, Say
 from c101.tui.feeds.ssh_verbs import Power, SshVerbs
 
@@ -216,5 +216,5 @@ def _kv_dialers(address: ClusterAddress, clock: Clock) -> tuple[list[Dialer], li
             links.append(link)
             dialers.append(link.dialer(command))
         else:
-            dialers.append(dialer_for(url))
+            dialers.append(dialer_for(url, TlsOptions.of(address.tls)))
     return dialers, links
