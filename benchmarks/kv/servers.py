@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.kv.generator import Generator, Load
+from benchmarks.kv.generator import Generator, Load, LoadError
 
 NAMES = ("ours", "etcd")
 START_SECONDS_MAX = 120.0
@@ -92,7 +92,10 @@ class Server:
     def drive(self, arguments: list[str], *, writes: bool) -> Load:
         """Run one load; raise ServerError unless the revision rose by the writes it counted."""
         before = self.revision()
-        load = self.generator.run(self.port, arguments)
+        try:
+            load = self.generator.run(self.port, arguments)
+        except LoadError as exc:
+            raise LoadError(f"{self.name}: {exc}") from exc
         risen = self.revision() - before
         expected = load.all_requests if writes else 0
         if risen != expected:
