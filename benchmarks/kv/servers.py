@@ -19,8 +19,8 @@ from benchmarks.kv.generator import Generator, Load, LoadError
 NAMES = ("ours", "etcd")
 START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 60.0
-#: Above all that is written here: etcd would refuse writes at its 2 GiB.
-ETCD_QUOTA_BYTES = 8 << 30
+#: Above all that is written here: both would refuse writes at their 2 GiB.
+QUOTA_BYTES = 8 << 30
 
 
 class ServerError(Exception):
@@ -50,13 +50,14 @@ class Server:
         data = str(self.directory / self.name)
         if self.name == "ours":
             core = [sys.executable, "-m", "c101.core.daemon", "kv"]
-            return [*core, "--data-dir", data, "--listen", url]
+            quota = ("--quota-backend-bytes", str(QUOTA_BYTES))
+            return [*core, "--data-dir", data, "--listen", url, *quota]
         peer = f"http://127.0.0.1:{free_port()}"
         return [
             "etcd", "--name", "one", "--data-dir", data, "--log-level", "error",
             "--listen-client-urls", url, "--advertise-client-urls", url,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-            "--initial-cluster", f"one={peer}", "--quota-backend-bytes", str(ETCD_QUOTA_BYTES),
+            "--initial-cluster", f"one={peer}", "--quota-backend-bytes", str(QUOTA_BYTES),
         ]  # fmt: skip
 
     def start(self) -> float:
