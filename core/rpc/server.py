@@ -89,16 +89,20 @@ class Server:
         """How many connections are open."""
         return len(self._wires)
 
+    @property
+    def received_bytes(self) -> int:
+        """How much came by gRPC's connections, framing included, since the server was made."""
+        return self._received_bytes + sum(wire.received_bytes for wire in self._wires)
+
     def statistics(self) -> "ServerStatistics":
         """Return what this server has done so far."""
         running: Counter[bytes] = Counter()
-        received, sent = self._received_bytes, self._sent_bytes
+        sent = self._sent_bytes
         for wire in self._wires:
-            received += wire.received_bytes
             sent += wire.sent_bytes
             running.update(wire.running())
         return ServerStatistics(
-            received_bytes=received,
+            received_bytes=self.received_bytes,
             sent_bytes=sent,
             running={path.decode(): count for path, count in running.items()},
             ended={
