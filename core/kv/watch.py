@@ -123,6 +123,11 @@ class WatchHub:
         return self._delivery.revision
 
     @property
+    def delivering(self) -> bool:
+        """Whether something committed is on its way to those who watch."""
+        return self._delivery.running
+
+    @property
     def backlogged(self) -> bool:
         """Whether so much waits for delivery that nothing more should be committed."""
         return self._delivery.backlogged

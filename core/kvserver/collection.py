@@ -8,6 +8,7 @@ taken while there are none. A server that is never idle has one every ten minute
 
 import gc
 import sys
+from collections.abc import Callable
 
 from c101.core.clock import Clock
 from c101.core.rpc.server import Server
@@ -19,7 +20,7 @@ YOUNG_OBJECTS_MAX = 5_000
 PASSES_BETWEEN = (2, 1 << 30)
 #: How often the server looks whether there is something to collect.
 INTERVAL_SECONDS = 10.0
-#: A server that received nothing for this long is idle.
+#: A server without work is idle when for so long nothing came and nothing was sent.
 IDLE_SECONDS = 0.2
 #: So many times it is found busy, ten minutes; then all that is garbage has to go nevertheless.
 BUSY_TIMES_MAX = 60
@@ -39,8 +40,11 @@ def tune_interpreter() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
-async def collect_when_idle(server: Server, clock: Clock) -> None:
-    """Collect everything, when there is something and nobody asks for anything, for ever."""
+async def collect_when_idle(server: Server, clock: Clock, working: Callable[[], bool]) -> None:
+    """Collect everything, when there is something and nobody asks for anything, for ever.
+
+    *working* says whether something that was asked for is not done yet.
+    """
     busy_times = 0
     while True:
         await clock.sleep(INTERVAL_SECONDS)
@@ -48,9 +52,10 @@ async def collect_when_idle(server: Server, clock: Clock) -> None:
         if not middle_passes:
             # Since the last time too little was made, and kept, to look for.
             continue
-        before = server.received_bytes
+        before = server.traffic()
         await clock.sleep(IDLE_SECONDS)
-        if server.received_bytes == before or busy_times == BUSY_TIMES_MAX:
+        idle = server.traffic() == before and not working()
+        if idle or busy_times == BUSY_TIMES_MAX:
             gc.collect()
             busy_times = 0
         else:

@@ -106,7 +106,10 @@ class KvServer:
         self._tasks = [
             loop.create_task(expire(store, self._clock), name="kv lease expiry"),
             loop.create_task(context.compactor.run(), name="kv compaction"),
-            loop.create_task(collect_when_idle(self.rpc, self._clock), name="kv collection"),
+            loop.create_task(
+                collect_when_idle(self.rpc, self._clock, lambda: context.working),
+                name="kv collection",
+            ),
         ]
         if options.retention is not None:
             automatic = AutoCompaction(context, self._clock, options.retention)

@@ -89,20 +89,22 @@ class Server:
         """How many connections are open."""
         return len(self._wires)
 
-    @property
-    def received_bytes(self) -> int:
-        """How much came by gRPC's connections, framing included, since the server was made."""
-        return self._received_bytes + sum(wire.received_bytes for wire in self._wires)
+    def traffic(self) -> tuple[int, int]:
+        """Return the bytes received and sent by gRPC's connections since the server was made."""
+        received, sent = self._received_bytes, self._sent_bytes
+        for wire in self._wires:
+            received += wire.received_bytes
+            sent += wire.sent_bytes
+        return received, sent
 
     def statistics(self) -> "ServerStatistics":
         """Return what this server has done so far."""
         running: Counter[bytes] = Counter()
-        sent = self._sent_bytes
+        received, sent = self.traffic()
         for wire in self._wires:
-            sent += wire.sent_bytes
             running.update(wire.running())
         return ServerStatistics(
-            received_bytes=self.received_bytes,
+            received_bytes=received,
             sent_bytes=sent,
             running={path.decode(): count for path, count in running.items()},
             ended={

@@ -26,6 +26,7 @@ class Site:
     def __init__(self, channel: Channel, clock: FakeClock) -> None:
         self.channel = channel
         self.clock = clock
+        self.working = False
 
 
 class Knot:
@@ -54,9 +55,10 @@ async def site() -> AsyncIterator[Site]:
     listener = await server.serve_tcp("127.0.0.1", 0)
     channel = Channel(TcpDialer("127.0.0.1", listener.sockets[0].getsockname()[1]))
     await channel.unary("/s/echo", b"hello")
-    collecting = asyncio.create_task(collect_when_idle(server, clock))
+    site = Site(channel, clock)
+    collecting = asyncio.create_task(collect_when_idle(server, clock, lambda: site.working))
     await clock.advance(0)
-    yield Site(channel, clock)
+    yield site
     collecting.cancel()
     with suppress(asyncio.CancelledError):
         await collecting
@@ -87,6 +89,16 @@ async def test_whoever_asks_meanwhile_does_not_wait_for_a_collection(site: Site)
     await site.clock.advance(INTERVAL_SECONDS)
     await site.channel.unary("/s/echo", b"busy")
     await site.clock.advance(IDLE_SECONDS)
+    assert found() is None
+
+
+async def test_a_long_request_that_is_being_worked_on_is_no_idling(site: Site) -> None:
+    found = old_garbage()
+    site.working = True
+    await site.clock.advance(INTERVAL_SECONDS + IDLE_SECONDS)
+    assert found() is not None
+    site.working = False
+    await site.clock.advance(INTERVAL_SECONDS + IDLE_SECONDS)
     assert found() is None
 
 
