@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from c101.core.clock import SystemClock
-from c101.core.kvserver.server import KvServer, tune_interpreter
+from c101.core.kvserver.collection import tune_interpreter
+from c101.core.kvserver.server import KvServer
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.channel import Channel
 from c101.core.rpc.dial import TcpDialer

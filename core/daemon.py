@@ -78,11 +78,8 @@ async def _serve_kv(
     import signal  # noqa: PLC0415
 
     from c101.core.clock import SystemClock  # noqa: PLC0415
-    from c101.core.kvserver.server import (  # noqa: PLC0415
-        ADMIN_SOCKET,
-        KvServer,
-        tune_interpreter,
-    )
+    from c101.core.kvserver.collection import tune_interpreter  # noqa: PLC0415
+    from c101.core.kvserver.server import ADMIN_SOCKET, KvServer  # noqa: PLC0415
     from c101.core.notify import notify  # noqa: PLC0415
 
     stop = asyncio.Event()

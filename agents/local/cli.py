@@ -137,10 +137,10 @@ def _prepare(
     layout: Layout, machines: int | None, kv_port: int | None, metadata: Sequence[str]
 ) -> None:
     try:
-        layout.prepare()
         settings = kept.settle(
             kept.load(layout.settings), machines=machines, kv_port=kv_port, metadata=metadata
         )
+        layout.prepare()
         kept.store(layout.settings, settings)
     except OSError as error:
         raise ConfigError(

@@ -104,14 +104,21 @@ async def _hold_lifeline(path: Path) -> asyncio.Server:
 
 @contextlib.contextmanager
 def _sole_owner(layout: Layout) -> Iterator[None]:
-    """Hold the directory's lock: two supervisors would start everything twice."""
+    """Hold the directory's lock: two supervisors would start everything twice.
+
+    The sockets go before the lock does; they may lie elsewhere, where nobody else cleans up.
+    """
     descriptor = os.open(layout.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(f"{layout.directory}: a cluster runs here already") from None
-        yield
+        try:
+            layout.prepare()  # again: an owner that was just ending may have removed the sockets'
+            yield
+        finally:
+            shutil.rmtree(layout.sockets, ignore_errors=True)
     finally:
         os.close(descriptor)
 
@@ -174,7 +181,6 @@ def main() -> None:
             logger.error("the cluster cannot run", extra={"reason": str(error)})  # noqa: TRY400
         sys.exit(1)  # and what it said remains, for whoever started it
     if options.remove is not None:
-        shutil.rmtree(layout.sockets, ignore_errors=True)  # they may lie elsewhere
         shutil.rmtree(options.remove, ignore_errors=True)
 
 

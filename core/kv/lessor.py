@@ -147,7 +147,9 @@ class Lessor:
                 yield
             some = leases[first : first + LEASES_PER_STEP]
             runs.append(sorted((lease.expiry, lease.id) for lease in some))
-        merged = merge(*runs)
+        merged = merge(*map(iter, runs))
+        # An iterator lets go of its run at its end: to free all of them at once takes long.
+        runs.clear()
         ordered: list[int] = []
         while some_ids := [lease_id for _, lease_id in islice(merged, LEASES_PER_STEP)]:
             ordered += some_ids

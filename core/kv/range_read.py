@@ -247,14 +247,18 @@ class _Fetched:
         self._runs.append(run)
 
     def chosen(self) -> Iterable[State]:
-        """Return what the answer holds, in its order."""
+        """Return what the answer holds, in its order; it is not held any longer.
+
+        Each run is let go of when it is through: freeing all at the end would take long.
+        """
         states: Iterable[State] = self._in_key_order()
         if self._sort_key is not None:
-            states = merge(*self._runs, key=self._sort_key, reverse=self._descend)
+            runs = map(iter, self._runs)
+            states = merge(*runs, key=self._sort_key, reverse=self._descend)
+            self._runs = []
         return islice(states, self._wanted) if self._wanted else states
 
     def _in_key_order(self) -> Iterator[State]:
-        # Each run is let go of when it is through: freeing all at the end would take long.
         self._runs.reverse()
         while self._runs:
             yield from self._runs.pop()

@@ -54,6 +54,11 @@ class Reads:
         """
         self._stepper.run(steps, finished, cancelled)
 
+    @property
+    def running(self) -> bool:
+        """Whether a long read is going on."""
+        return self._stepper.running
+
     def keeping(self, steps: Steps, revision: int) -> Steps:
         """Return *steps*, with what a read at *revision* needs kept until they are done."""
         self.store.pin(revision)

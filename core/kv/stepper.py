@@ -32,6 +32,11 @@ class Stepper:
         ] = deque()
         self._scheduled = False
 
+    @property
+    def running(self) -> bool:
+        """Whether something is to be gone on with."""
+        return bool(self._running)
+
     def run(
         self,
         steps: Generator[None, None, _T],

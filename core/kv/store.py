@@ -363,7 +363,7 @@ class Store:
                 yield
         if not few:
             self.watches.deliver(batch.revision, watched)
-        yield from free_in_steps(changes, batch.rows, batch.answers)
+        yield from free_in_steps(changes, batch.rows, batch.answers, batch.leases)
 
     def _merge_leases(self, leases: list[Lease]) -> Iterator[None]:
         for first in range(0, len(leases), CHANGES_PER_STEP):

@@ -9,6 +9,7 @@ All events of one revision go out in one response, unless the watch asked for fr
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 
@@ -22,8 +23,8 @@ from c101.core.kv.storage import Storage
 from c101.core.kv.watcher import Watcher
 from c101.core.kv.watcher_group import WatcherGroup
 
-#: Watches of a stream that is over are let go of so many at a time.
-LEAVING_PER_STEP = 2_000
+#: Watches of streams that are over are let go of so many at a time.
+LEAVING_PER_STEP = 1_000
 
 
 class CatchUp(Enum):
@@ -48,6 +49,7 @@ class WatchHub:
         self._loop = loop
         self.compact_revision = compact_revision
         self._group = WatcherGroup()
+        self._leaving: deque[dict[int, Watcher]] = deque()
         self._replay = Replay(index, storage)
         self._delivery = Delivery(
             loop, self._group, index.revision, self._fall_behind, index.state_before
@@ -91,14 +93,23 @@ class WatchHub:
 
     def let_go(self, watchers: dict[int, Watcher]) -> None:
         """Stop serving *watchers*, some in each turn of the loop; the dict is emptied."""
-        in_turns(self._loop, self._let_go(watchers))
+        if watchers:
+            self._leaving.append(watchers)
+            if len(self._leaving) == 1:
+                in_turns(self._loop, self._let_go())
 
-    def _let_go(self, watchers: dict[int, Watcher]) -> Iterator[None]:
-        while watchers:
-            for _ in range(min(len(watchers), LEAVING_PER_STEP)):
-                self.remove(watchers.popitem()[1])
-            if watchers:
-                yield
+    def _let_go(self) -> Iterator[None]:
+        # Of a connection that ends all streams end in one turn: together they have these steps.
+        leaving = self._leaving
+        while leaving:
+            # Not even the first at once: that turn has the streams to end.
+            yield
+            for _ in range(LEAVING_PER_STEP):
+                self.remove(leaving[0].popitem()[1])
+                if not leaving[0]:
+                    leaving.popleft()
+                    if not leaving:
+                        break
 
     def _fall_behind(self, watcher: Watcher) -> None:
         self.remove(watcher)
@@ -110,6 +121,11 @@ class WatchHub:
     def delivered_revision(self) -> int:
         """The revision up to which every watch that is up to date has been sent all it wants."""
         return self._delivery.revision
+
+    @property
+    def delivering(self) -> bool:
+        """Whether something committed is on its way to those who watch."""
+        return self._delivery.running
 
     @property
     def backlogged(self) -> bool:

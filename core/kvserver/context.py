@@ -68,6 +68,12 @@ class Context:
         """The largest request that writes."""
         return self.options.max_request_bytes - LOG_ENTRY_BYTES
 
+    @property
+    def working(self) -> bool:
+        """Whether something that was asked for is not done yet."""
+        store = self.store
+        return not store.settled or store.watches.delivering or self.reads.running
+
     def check_size(self, message: bytes) -> None:
         """Raise RpcError for a request to write that is too large."""
         if len(message) > self.write_bytes_max:

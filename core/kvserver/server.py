@@ -1,8 +1,6 @@
 """The KV as a server: a store, its services, its background work, its listeners."""
 
 import asyncio
-import gc
-import sys
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +11,7 @@ from c101.core.kvserver.access import HttpAccess
 from c101.core.kvserver.auth import AuthService
 from c101.core.kvserver.auto_compaction import AutoCompaction
 from c101.core.kvserver.cluster import ClusterService
+from c101.core.kvserver.collection import collect_when_idle
 from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
 from c101.core.kvserver.election import ElectionService
 from c101.core.kvserver.gateway import Gateway
@@ -37,14 +36,6 @@ from c101.core.rpc.server_tls import ServerTls, ServerTlsFiles
 #: Calls that run when the server stops may take this long.
 GRACE_SECONDS = 2.0
 ADMIN_SOCKET = "kv-admin.sock"
-#: A collection looks at this many new objects: 1 ms. What survives is of kinds that it lets go of.
-YOUNG_OBJECTS_MAX = 5_000
-#: Passes over the young before one over those that outlived it, some 25,000 objects in a few
-#: milliseconds; and of those before one over all that was not loaded at the start.
-PASSES_BETWEEN = (5, 1_000)
-#: How long the writer's thread waits for a loop that is busy, each of the few times that a commit
-#: needs the interpreter; Python's own 5 ms, several times over, is longer than a put should take.
-SWITCH_SECONDS = 0.0005
 
 
 class KvServer:
@@ -115,6 +106,10 @@ class KvServer:
         self._tasks = [
             loop.create_task(expire(store, self._clock), name="kv lease expiry"),
             loop.create_task(context.compactor.run(), name="kv compaction"),
+            loop.create_task(
+                collect_when_idle(self.rpc, self._clock, lambda: context.working),
+                name="kv collection",
+            ),
         ]
         if options.retention is not None:
             automatic = AutoCompaction(context, self._clock, options.retention)
@@ -164,14 +159,3 @@ class KvServer:
         url = f"unix://{path}"
         self.urls.append(url)
         return url
-
-
-def tune_interpreter() -> None:
-    """Keep collections short and hand-overs between loop and writer quick.
-
-    The loaded store is left out of every collection; what comes and goes is reference counted.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS_MAX, *PASSES_BETWEEN)
-    sys.setswitchinterval(SWITCH_SECONDS)

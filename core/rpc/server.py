@@ -89,13 +89,19 @@ class Server:
         """How many connections are open."""
         return len(self._wires)
 
-    def statistics(self) -> "ServerStatistics":
-        """Return what this server has done so far."""
-        running: Counter[bytes] = Counter()
+    def traffic(self) -> tuple[int, int]:
+        """Return the bytes received and sent by gRPC's connections since the server was made."""
         received, sent = self._received_bytes, self._sent_bytes
         for wire in self._wires:
             received += wire.received_bytes
             sent += wire.sent_bytes
+        return received, sent
+
+    def statistics(self) -> "ServerStatistics":
+        """Return what this server has done so far."""
+        running: Counter[bytes] = Counter()
+        received, sent = self.traffic()
+        for wire in self._wires:
             running.update(wire.running())
         return ServerStatistics(
             received_bytes=received,

@@ -4,12 +4,15 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from c101.agents.local import cli
+from c101.agents.local.layout import Layout
 from c101.agents.local.settings import settle
 from c101.core.config import resolve
 from c101.core.errors import C101Error, ConfigError, LinkError, NotFoundError
@@ -187,6 +190,25 @@ async def test_a_directory_with_a_long_name_has_its_sockets_elsewhere(tmp_path: 
         assert (await cli.status(long))["dir"] == str(long)
     finally:
         await cli.down(long)
+    assert not sockets.exists()
+
+
+async def test_what_is_refused_leaves_no_directory(directory: Path) -> None:
+    with pytest.raises(ConfigError):
+        await cli.up(directory, machines=0)
+    assert not directory.exists()
+    assert not Layout.of(directory).sockets.exists()
+
+
+async def test_up_again_takes_as_many_machines_as_there_are(directory: Path) -> None:
+    await cli.up(directory, machines=2)
+    await cli.down(directory)
+    argv = [sys.executable, "-m", "c101.tui.ctl.main", "local", "up", "--dir", str(directory)]
+    done = await asyncio.to_thread(
+        subprocess.run, argv, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert len((await cli.status(directory))["machines"]) == 2
 
 
 def test_ports_are_kept_and_none_is_given_twice() -> None:

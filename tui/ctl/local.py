@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 
 from c101.agents.local import cli
+from c101.agents.local.settings import MACHINES_DEFAULT, MACHINES_MAX
 from c101.core.config import local_clusters
 from c101.tui.ctl.output import print_json, print_table, say
 from c101.tui.ctl.session import Options
-
-DEFAULT_MACHINES = 3
 
 
 def default_dir() -> Path:
@@ -46,7 +45,11 @@ def local_command() -> None:
 
 
 @local_command.command("up")
-@click.option("--machines", type=int, default=DEFAULT_MACHINES, show_default=True)
+@click.option(
+    "--machines",
+    type=click.IntRange(1, MACHINES_MAX),
+    help=f"How many.  [default: as many as it has, {MACHINES_DEFAULT} when it is made]",
+)
 @click.option("--kv-port", type=click.IntRange(1, 65_535), help="Of the KV's HTTP endpoint.")
 @dir_option
 @output_option
@@ -54,7 +57,7 @@ def local_command() -> None:
 def up_command(
     options: Options,
     *,
-    machines: int,
+    machines: int | None,
     kv_port: int | None,
     directory: Path | None,
     output: str | None,
