@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from c101.agents.runtime.process.changes import Changes, Publisher
+from c101.agents.runtime.changes import Changes, Publisher
 from c101.agents.runtime.process.held_unit import HeldUnit, describe_gone
 from c101.agents.runtime.process.host_facts import host_facts
 from c101.agents.runtime.process.journal.follow import Followers

@@ -1,0 +1,40 @@
+"""Tests of the systemd runtime: some run here, those in ``inside`` within a machine of the lab."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.image import missing
+from tests.lab.lab import Lab
+from tests.lab.machine import Machine
+
+#: Set within a machine of the lab.
+INSIDE = "C101_LAB_MACHINE"
+REPOSITORY = Path(__file__).parents[2]
+
+collect_ignore_glob = [] if INSIDE in os.environ else ["inside/*"]
+
+
+@pytest.fixture(scope="session")
+def lab_machine() -> Iterator[Machine]:
+    """A machine that sees the repository and what it is installed with."""
+    if reason := missing():
+        pytest.skip(reason)
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("the machines have Python 3.11, this is another")
+    packages = Path(sysconfig.get_paths()["purelib"])
+    with Lab(1, binds={"/c101": REPOSITORY, "/packages": packages}) as lab:
+        (machine,) = lab.machines
+        yield machine
+
+
+def run_inside(machine: Machine, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run pytest within *machine*, from the repository."""
+    variables = (f"{INSIDE}=1", "PYTHONPATH=/packages", "PYTHONDONTWRITEBYTECODE=1", "LANG=C.UTF-8")
+    command = ("python3", "-m", "pytest", "-p", "no:hypothesispytest", *arguments)
+    return machine.run("env", "-C", "/c101", *variables, *command, check=False, seconds=300)
