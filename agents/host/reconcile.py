@@ -77,7 +77,10 @@ def restart_of(launch: str) -> str:
 
 
 def reconcile(cluster: ClusterState, machine_id: str, held: Iterable[LoadedUnit]) -> list[Task]:
-    """Return what to do, unloads first, then loads, stops and starts, each by unit name."""
+    """Return what to do: unloads, then loads, then stops and starts, each by unit name.
+
+    A runtime that reads all new files at once does so before the first start.
+    """
     wanted = {
         name: unit for name, unit in cluster.units.items() if _is_wanted(cluster, unit, machine_id)
     }
@@ -86,7 +89,8 @@ def reconcile(cluster: ClusterState, machine_id: str, held: Iterable[LoadedUnit]
     staying = [
         task for name, unit in sorted(wanted.items()) for task in _hold(unit, have.get(name))
     ]
-    return leaving + staying
+    loads = [task for task in staying if isinstance(task, LoadUnit)]
+    return [*leaving, *loads, *(task for task in staying if not isinstance(task, LoadUnit))]
 
 
 def _is_wanted(cluster: ClusterState, unit: Unit, machine_id: str) -> bool:
