@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from c101.core.model.host import JournalBatch
+from c101.core.model.host import JournalBatch, UnitResources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,7 @@ class LoadedUnit:
     status_text: str = ""
     ignored: tuple[str, ...] = ()  # directives that are not honoured, "Section.Name"
     pids: tuple[int, ...] = field(default=())
+    resources: UnitResources | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ import pytest
 from c101.agents.runtime.systemd import cgroup
 from c101.agents.runtime.systemd.states import describe, load_error
 from c101.agents.runtime.systemd.unit_files import Note
+from c101.core.model.host import UnitResources
+from c101.core.model.pressure import share_waiting
 
 RAN = {
     "ActiveEnterTimestamp": 1_000_000,
@@ -68,6 +70,44 @@ def test_processes_are_those_of_a_group_and_all_below(tmp_path: Path) -> None:
     below.mkdir(parents=True)
     (below / "cgroup.procs").write_text("30\n7\n")
     (below.parent / "cgroup.procs").write_text("12\n")
-    assert cgroup.processes(tmp_path, "/system.slice/a.service") == (7, 12, 30)
-    assert cgroup.processes(tmp_path, "/system.slice/gone.service") == ()
-    assert cgroup.processes(None, "/x") == ()
+    assert cgroup.read(tmp_path, "/system.slice/a.service").pids == (7, 12, 30)
+    for group in ("/system.slice/gone.service", ""):
+        assert cgroup.read(tmp_path, group) == cgroup.Found()
+    assert cgroup.read(None, "/x") == cgroup.Found()
+
+
+def test_what_a_unit_uses_is_what_its_group_counts(tmp_path: Path) -> None:
+    group = tmp_path / "a.service"
+    group.mkdir()
+    for name, text in {
+        "cgroup.procs": "1\n",
+        "memory.current": "4096\n",
+        "pids.current": "3\n",
+        "cpu.stat": "usage_usec 1500000\nuser_usec 1000000\n",
+        "io.stat": "8:0 rbytes=100 wbytes=20 rios=1 wios=1\n8:16 rbytes=1 wbytes=2 rios=0\n",
+        "io.pressure": "some avg10=2.50 avg60=0.00 avg300=0.00 total=9\nfull avg10=1.00\n",
+    }.items():
+        (group / name).write_text(text)
+    assert cgroup.read(tmp_path, "/a.service").resources == UnitResources(
+        memory_bytes=4096,
+        cpu_seconds=1.5,
+        tasks=3,
+        read_bytes=101,
+        written_bytes=22,
+        pressure={"io": 2.5},
+    )
+
+
+def test_what_a_machine_does_not_count_is_not_known(tmp_path: Path) -> None:
+    group = tmp_path / "a.service"
+    group.mkdir()
+    (group / "cgroup.procs").write_text("1\n")
+    (group / "memory.current").write_text("max\n")
+    (group / "io.stat").write_text("8:0 rbytes=x wbytes\n")
+    found = cgroup.read(tmp_path, "/a.service").resources
+    assert found == UnitResources(read_bytes=0, written_bytes=0)
+
+
+@pytest.mark.parametrize("text", ["", "full avg10=1.00", "some avg60=1.00", "some avg10=x"])
+def test_a_pressure_that_is_not_told_is_none(text: str) -> None:
+    assert share_waiting(text) is None

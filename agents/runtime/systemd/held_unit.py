@@ -3,7 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from c101.agents.runtime.systemd.states import Properties, describe, load_error
+from c101.agents.runtime.systemd.cgroup import Found
+from c101.agents.runtime.systemd.states import NO_GROUP, Properties, describe, load_error
 from c101.agents.runtime.systemd.unit_files import Note
 from c101.agents.runtime.unit_manager import LoadedUnit
 
@@ -39,10 +40,10 @@ class HeldUnit:
         """Its control group; "" without one."""
         return str(self.properties.get("ControlGroup", ""))
 
-    def describe(self, pids: tuple[int, ...] = ()) -> LoadedUnit:
+    def describe(self, group: Found = NO_GROUP) -> LoadedUnit:
         """Return it in systemd's words."""
         said = load_error(self.properties) or self.said
-        return describe(self.name, self.note, self.properties, said, pids)
+        return describe(self.name, self.note, self.properties, said, group)
 
 
 def describe_gone(name: str) -> LoadedUnit:

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from c101.agents.runtime.systemd.cgroup import Found
 from c101.agents.runtime.systemd.unit_files import Note
 from c101.agents.runtime.unit_manager import LoadedUnit
 
 #: Properties by name, as ``GetAll`` of org.freedesktop.systemd1.Unit and of the kind's own
 #: interface give them; times are microseconds since 1970, 0 for never.
 Properties = Mapping[str, Any]
+
+#: Of a unit whose group was not looked at.
+NO_GROUP = Found()
 
 #: CLD_EXITED, CLD_KILLED, CLD_DUMPED: the main process has ended.
 _ENDED = (1, 2, 3)
@@ -25,7 +29,7 @@ _ENTERED = {
 
 
 def describe(
-    name: str, note: Note, properties: Properties, said: str, pids: tuple[int, ...] = ()
+    name: str, note: Note, properties: Properties, said: str, group: Found = NO_GROUP
 ) -> LoadedUnit:
     """Return unit *name*; *said* is what is to be said of it besides its own status text."""
     active = str(properties.get("ActiveState", "inactive"))
@@ -48,7 +52,8 @@ def describe(
         restart=note.restart,
         description=str(properties.get("Description", "")),
         status_text=said or str(properties.get("StatusText", "")),
-        pids=pids,
+        pids=group.pids,
+        resources=group.resources,
     )
 
 

@@ -209,7 +209,7 @@ class SystemdUnitManager:
             self._mark_stale(held)
 
     async def units(self) -> list[LoadedUnit]:
-        """Return every unit held, by name, each with its processes.
+        """Return every unit held, by name, each with its processes and what they use.
 
         While systemd is not reached it is what was known last: units run on.
         """
@@ -217,10 +217,10 @@ class SystemdUnitManager:
             await self._read_stale()
         held = [self._held[name] for name in sorted(self._held)]
         groups = [one.control_group for one in held]
-        pids = await asyncio.to_thread(
-            lambda: [cgroup.processes(self._cgroups, group) for group in groups]
+        found = await asyncio.to_thread(
+            lambda: [cgroup.read(self._cgroups, group) for group in groups]
         )
-        return [one.describe(found) for one, found in zip(held, pids, strict=True)]
+        return [one.describe(group) for one, group in zip(held, found, strict=True)]
 
     def changes(self) -> Changes:
         """Yield what changes from this call on; ``pids`` are left out, ``units`` has them."""

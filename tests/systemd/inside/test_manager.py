@@ -117,3 +117,16 @@ async def test_timers_are_units_too(machine: Machine, units: SystemdUnitManager)
     await units.start("tick.timer")
     await machine.until_printed("tick.service", "tick")
     await machine.until_state("tick.timer", "active", "elapsed")
+
+
+async def test_what_a_unit_uses_is_counted(machine: Machine) -> None:
+    await machine.run("busy.service", "ExecStart=/bin/sh -c 'while :; do :; done'")
+    await machine.until_state("busy.service", "active", "running")
+    await asyncio.sleep(1)
+    unit = await machine.now("busy.service")
+    assert unit.resources is not None
+    assert (unit.resources.cpu_seconds or 0) > 0.2
+    assert unit.pids == (unit.main_pid,)
+    await machine.units.stop("busy.service")
+    await machine.until_state("busy.service", "inactive", "dead")
+    assert (await machine.now("busy.service")).resources is None
