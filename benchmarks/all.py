@@ -37,6 +37,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] =
         (),
         ("--rounds", "11"),
     ),
+    ("The agent on real machines", "benchmarks.hosts", (), ("--rounds", "11")),
     ("The console's widgets", "benchmarks.widgets", (), None),
     ("The etcd client beside aetcd", "benchmarks.client", (), None),
     ("The RPC alone", "benchmarks.rpc", (), None),

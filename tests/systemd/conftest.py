@@ -2,20 +2,16 @@
 
 import os
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.lab.image import missing
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
+from tests.systemd.cluster import binds, missing
 
 #: Set within a machine of the lab.
 INSIDE = "C101_LAB_MACHINE"
-REPOSITORY = Path(__file__).parents[2]
 
 collect_ignore_glob = [] if INSIDE in os.environ else ["inside/*"]
 
@@ -25,10 +21,7 @@ def lab_machine() -> Iterator[Machine]:
     """A machine that sees the repository and what it is installed with."""
     if reason := missing():
         pytest.skip(reason)
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("the machines have Python 3.11, this is another")
-    packages = Path(sysconfig.get_paths()["purelib"])
-    with Lab(1, binds={"/c101": REPOSITORY, "/packages": packages}) as lab:
+    with Lab(1, binds=binds()) as lab:
         (machine,) = lab.machines
         yield machine
 

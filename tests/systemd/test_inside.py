@@ -6,7 +6,8 @@ import pytest
 
 from tests.conftest import Summary
 from tests.lab.machine import Machine
-from tests.systemd.conftest import REPOSITORY, run_inside
+from tests.systemd.cluster import REPOSITORY
+from tests.systemd.conftest import run_inside
 
 FILES = sorted((Path(__file__).parent / "inside").glob("test_*.py"))
 

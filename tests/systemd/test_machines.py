@@ -1,31 +1,16 @@
 """A cluster of three real machines: the agent as a service, units under systemd, power cut."""
 
-import json
-import subprocess
-import sys
-import sysconfig
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from c101.agents.host.service_unit import NAME, agent_unit
-from tests.ctl.site import Site
-from tests.lab.image import missing
-from tests.lab.lab import Lab
-from tests.lab.machine import Machine
-from tests.processes import KVProcess, running_kv
-from tests.systemd.conftest import REPOSITORY
-
-T = TypeVar("T")
+from c101.agents.host.service_unit import NAME
+from tests.systemd.cluster import TTL_SECONDS, Cluster, missing, running_cluster, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-TTL_SECONDS = 6
-PATIENCE_SECONDS = 30.0
-SLEEPER = "[Service]\nExecStart=/bin/sleep 100000\n"
 GREETER = """\
 [Unit]
 Description=Greets
@@ -38,86 +23,12 @@ ExecStart=/bin/sh -c 'trap "echo bye; exit 0" TERM; while :; do sleep .1; done'
 """
 
 
-class Cluster:
-    """A KV and an engine here, agents on machines of their own."""
-
-    def __init__(self, lab: Lab, kv: KVProcess, site: Site) -> None:
-        self.lab = lab
-        self.kv = kv
-        self.site = site
-
-    def machine(self, name: str) -> Machine:
-        return next(machine for machine in self.lab.machines if machine.name == name)
-
-    def machines(self) -> dict[str, str]:
-        return {row["name"]: row["state"] for row in self.site.json("list-machines")}
-
-    def start(self, name: str, text: str = SLEEPER) -> Machine:
-        """Start a unit; return where it runs."""
-        self.site.ok("start", self.site.write(name, text))
-        return self.machine(self.site.unit(name)["machine"])
-
-    def agent_since(self, machine: Machine) -> float | None:
-        """Return when the agent that is heard of began; ``None`` while there is none."""
-        rows = {row["name"]: row["id"] for row in self.site.json("list-machines")}
-        key = f"/c101/machines/{rows[machine.name]}/presence"
-        done = self.site.ctl("get", "--raw", key)
-        return float(json.loads(done.stdout)["since"]) if done.returncode == 0 else None
-
-    def show(self, machine: Machine, unit: str, name: str) -> str:
-        return machine.run(
-            "systemctl", "show", "--value", f"--property={name}", unit
-        ).stdout.strip()
-
-
-def until(what: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
-    """Return the first true value of *what*."""
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.1)
-    return found
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if reason := missing():
         pytest.skip(reason)
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("the machines have Python 3.11, this is another")
-    packages = Path(sysconfig.get_paths()["purelib"])
-    with running_kv(tmp_path_factory.mktemp("kv")) as kv:
-        assert kv.unix is not None
-        binds = {"/c101": REPOSITORY, "/packages": packages, "/kv": kv.unix.parent}
-        site = Site(f"unix://{kv.unix}", private(tmp_path_factory), tmp_path_factory.mktemp("d"))
-        engine = [sys.executable, "-m", "c101.core.daemon", "engine", "--kv", site.kv]
-        with (
-            subprocess.Popen(engine, stderr=subprocess.DEVNULL) as process,
-            Lab(3, binds=binds) as lab,
-        ):
-            try:
-                for machine in lab.machines:
-                    install(machine, f"unix:///kv/{kv.unix.name}")
-                cluster = Cluster(lab, kv, site)
-                until(lambda: list(cluster.machines().values()) == ["ready"] * 3)
-                yield cluster
-            finally:
-                process.terminate()
-
-
-def private(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return {"HOME": str(tmp_path_factory.mktemp("home")), "PATH": "/usr/bin:/bin"}
-
-
-def install(machine: Machine, kv: str) -> None:
-    """Install the agent as a service that starts with the machine."""
-    argv = ["/usr/bin/python3", "-P", "-m", "c101.agents.host.main", "--kv", kv]
-    argv += ["--lease-ttl", str(TTL_SECONDS), "--metadata", f"name={machine.name}"]
-    environment = [("PYTHONPATH", "/c101:/packages"), ("PYTHONDONTWRITEBYTECODE", "1")]
-    units = machine.root / "etc" / "systemd" / "system"
-    (units / NAME).write_text(agent_unit(argv, environment))
-    machine.run("systemctl", "daemon-reload")
-    machine.run("systemctl", "enable", "--now", NAME)
+    with running_cluster(tmp_path_factory.mktemp("c"), 3) as cluster:
+        yield cluster
 
 
 def test_a_unit_runs_under_systemd_and_logs_to_journald(cluster: Cluster) -> None:
