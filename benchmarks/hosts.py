@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import re
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -39,7 +38,8 @@ def main() -> None:
     parser.add_argument("--idle-seconds", type=float, default=30.0)
     options = parser.parse_args()
     if reason := missing():
-        sys.exit(reason)
+        print(f"Not measured: no machine can be booted here, {reason}.")
+        return
     with (
         tempfile.TemporaryDirectory(prefix="c101h") as name,
         running_cluster(Path(name), 3) as cluster,

@@ -15,7 +15,6 @@ from typing import Any
 from dbus_fast import BusType, DBusFastError, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-from c101.core.clock import Clock
 from c101.core.errors import C101Error, LinkError
 
 logger = logging.getLogger(__name__)
@@ -59,10 +58,9 @@ class Signals:
 class ManagerBus:
     """A connection to one service manager. ``user``: the calling user's own."""
 
-    def __init__(self, clock: Clock, signals: Signals, *, user: bool = False) -> None:
-        self._clock = clock
-        self._signals = signals
+    def __init__(self, *, user: bool = False) -> None:
         self._user = user
+        self._signals = Signals(unit=_nothing, reloaded=_nothing, lost=_nothing)
         self._bus: MessageBus | None = None
         self._jobs: dict[str, asyncio.Future[str]] = {}
         self._ended: dict[str, str] = {}
@@ -71,8 +69,9 @@ class ManagerBus:
         self._closing = False
         self._waiting_for_end: asyncio.Task[None] | None = None
 
-    async def connect(self) -> None:
-        """Connect, and subscribe. Raises LinkError."""
+    async def connect(self, signals: Signals) -> None:
+        """Connect, and tell *signals* of what happens from here on. Raises LinkError."""
+        self._signals = signals
         kind = BusType.SESSION if self._user else BusType.SYSTEM
         address = None
         if self._user and "DBUS_SESSION_BUS_ADDRESS" not in os.environ:
@@ -85,13 +84,19 @@ class ManagerBus:
             raise LinkError(
                 f"no service manager: {exc}", hint="--runtime process needs none"
             ) from exc
-        self._bus = bus
         bus.add_message_handler(self._on_message)
+        self._bus = bus
+        try:
+            # Heard first, then asked to speak: the other way round something is missed.
+            for member in ("JobRemoved", "Reloading"):
+                await self._match("AddMatch", _rule(_MANAGER, member, _PATH))
+            await self.manager("Subscribe")
+        except C101Error as exc:
+            # The bus is there, and systemd not on it yet.
+            self._bus = None
+            bus.disconnect()
+            raise LinkError(f"no service manager: {exc}") from exc
         self._waiting_for_end = asyncio.create_task(self._until_lost(bus), name="systemd bus")
-        # Heard first, then asked to speak: the other way round something is missed.
-        for member in ("JobRemoved", "Reloading"):
-            await self._match("AddMatch", _rule(_MANAGER, member, _PATH))
-        await self.manager("Subscribe")
 
     async def close(self) -> None:
         """Disconnect. What systemd was told goes on."""
@@ -237,6 +242,10 @@ class ManagerBus:
                 future.exception()  # whoever waits hears of it; nobody has to
         if not self._closing:
             self._signals.lost()
+
+
+def _nothing(*_heard: str) -> None:
+    """Hear of what nobody wants to know yet."""
 
 
 def _rule(interface: str, member: str, path: str) -> str:

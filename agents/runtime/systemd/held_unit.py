@@ -11,7 +11,7 @@ from c101.agents.runtime.unit_manager import LoadedUnit
 _AT_REST = frozenset({"inactive", "failed"})
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class HeldUnit:
     """``lock`` serialises what changes the unit; ``path`` is its D-Bus object, "" before there is.
 

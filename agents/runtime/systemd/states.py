@@ -17,6 +17,29 @@ NO_GROUP = Found()
 #: CLD_EXITED, CLD_KILLED, CLD_DUMPED: the main process has ended.
 _ENDED = (1, 2, 3)
 
+#: Of the three hundred that a service has.
+_KEPT = (
+    "ActiveEnterTimestamp",
+    "ActiveExitTimestamp",
+    "ActiveState",
+    "ConditionResult",
+    "ConditionTimestamp",
+    "ControlGroup",
+    "Description",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "InactiveEnterTimestamp",
+    "InactiveExitTimestamp",
+    "InvocationID",
+    "LoadError",
+    "LoadState",
+    "MainPID",
+    "NRestarts",
+    "Result",
+    "StatusText",
+    "SubState",
+)
+
 #: When a unit came into the ACTIVE state it is in.
 _ENTERED = {
     "active": "ActiveEnterTimestamp",
@@ -26,6 +49,11 @@ _ENTERED = {
     "inactive": "InactiveEnterTimestamp",
     "failed": "InactiveEnterTimestamp",
 }
+
+
+def kept_of(properties: Properties) -> Properties:
+    """Return what is needed of a unit's properties."""
+    return {name: properties[name] for name in _KEPT if name in properties}
 
 
 def describe(

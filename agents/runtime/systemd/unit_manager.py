@@ -15,8 +15,10 @@ from c101.agents.runtime.systemd.bus import ManagerBus, ManagerError, Signals
 from c101.agents.runtime.systemd.environment import with_environment
 from c101.agents.runtime.systemd.held_unit import HeldUnit, describe_gone
 from c101.agents.runtime.systemd.journal.reader import JournalReader
+from c101.agents.runtime.systemd.reloads import Reloads
 from c101.agents.runtime.systemd.text_check import check
 from c101.agents.runtime.systemd.unit_files import Note, UnitFiles, digest
+from c101.agents.runtime.systemd.unit_states import UnitStates
 from c101.agents.runtime.unit_manager import JournalQuery, LoadedUnit
 from c101.core.clock import Clock
 from c101.core.errors import C101Error, ConflictError, InvalidNameError, LinkError, NotFoundError
@@ -25,11 +27,6 @@ from c101.core.model.host import JournalBatch
 from c101.core.units.name import UnitName
 
 logger = logging.getLogger(__name__)
-
-#: A unit whose properties change is read at once, and then so often at most.
-REREAD_SECONDS = 0.05
-#: Texts that come within this time of one another are read by systemd at one Reload.
-QUIET_SECONDS = 0.2
 
 #: Links are below /run; one that is there already is replaced.
 _RUNTIME = _FORCE = True
@@ -71,17 +68,16 @@ class SystemdUnitManager:
         self._environment = environment or {}
         self._boot_id = boot_id
         self._clock = clock
-        signals = Signals(unit=self._on_unit, reloaded=self._on_reloaded, lost=self._on_lost)
-        self._bus = ManagerBus(clock, signals, user=user)
+        self._bus = ManagerBus(user=user)
+        self._states = UnitStates(self._bus, clock, self._on_read)
+        self._signals = Signals(
+            unit=self._states.on_unit, reloaded=self._states.on_reloaded, lost=self._on_lost
+        )
+        self._reloads = Reloads(self._bus, clock)
+        self._settling = asyncio.Lock()
         self._journal = JournalReader(machine_id, clock, user=user)
         self._held: dict[str, HeldUnit] = {}
-        self._by_path: dict[str, HeldUnit] = {}
         self._publisher = Publisher()
-        self._stale: set[str] = set()
-        self._work = asyncio.Event()
-        self._unread = False  # texts were written, or removed, that systemd has not read
-        self._unread_came = asyncio.Event()
-        self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cgroups: Path | None = None
 
@@ -95,7 +91,7 @@ class SystemdUnitManager:
     async def open(self) -> None:
         """Find what was loaded before. Raises OSError; LinkError: there is no service manager."""
         notes = await asyncio.to_thread(self._read_files)
-        await self._bus.connect()
+        await self._bus.connect(self._signals)
         for name, note in notes.items():
             # What was asked for in another boot has to be asked for again.
             anew = replace(note, restart="", asked="", invocation="", boot_id=self._boot_id)
@@ -103,12 +99,13 @@ class SystemdUnitManager:
             self._held[name] = HeldUnit(name=name, note=known)
         if names := [name for name, note in notes.items() if not note.unloading]:
             await self._link(names)
-        self._unread = bool(notes)
+        if notes:
+            self._reloads.want()
         await self._settle()
         for held in list(self._held.values()):
             await self._find_out(held)
-        self._spawn(self._reread(), "systemd states")
-        self._spawn(self._settle_when_quiet(), "systemd reloads")
+        self._spawn(self._states.run(), "systemd states")
+        self._spawn(self._reloads.run(self._settle), "systemd reloads")
 
     def _read_files(self) -> dict[str, Note]:
         self._files.make()
@@ -168,7 +165,7 @@ class SystemdUnitManager:
                 await self._link([name])
             if "Install" in file.sections():
                 await self._bus.manager("EnableUnitFiles", "asbb", [name], _RUNTIME, _FORCE)
-            self._mark_unread()
+            self._reloads.want()
             self._publish(held)
 
     async def unload(self, name: str) -> None:
@@ -196,7 +193,7 @@ class SystemdUnitManager:
     async def reload(self, name: str) -> None:
         """Run ExecReload=; see ``UnitManager.reload``."""
         async with self._locked(name) as held:
-            await self._read(held)
+            await self._states.read(held)
             if held.at_rest:
                 raise C101Error(f"{name} is not active")
             await self._bus.begin("ReloadUnit", name, "replace")
@@ -206,7 +203,7 @@ class SystemdUnitManager:
         async with self._locked(name) as held:
             await self._bus.manager("ResetFailedUnit", "s", name)
             held.said = ""
-            self._mark_stale(held)
+            self._states.mark(held)
 
     async def units(self) -> list[LoadedUnit]:
         """Return every unit held, by name, each with its processes and what they use.
@@ -214,7 +211,7 @@ class SystemdUnitManager:
         While systemd is not reached it is what was known last: units run on.
         """
         with suppress(LinkError):
-            await self._read_stale()
+            await self._states.read_stale()
         held = [self._held[name] for name in sorted(self._held)]
         groups = [one.control_group for one in held]
         found = await asyncio.to_thread(
@@ -264,7 +261,7 @@ class SystemdUnitManager:
         whether the unit was started, and neither forgets a wish nor answers it twice.
         """
         if wish and wish != held.note.restart:
-            await self._read(held)
+            await self._states.read(held)
             asked = replace(held.note, asked=wish, invocation=held.invocation)
             await self._note(held, asked)
         await self._bus.hold(held.name)
@@ -282,11 +279,11 @@ class SystemdUnitManager:
     async def _until_ended(self, held: HeldUnit, job: "asyncio.Future[str]") -> None:
         with suppress(LinkError):
             held.said = _JOB_TEXTS.get(await job, "")
-        self._mark_stale(held)
+        self._states.mark(held)
 
     async def _stop_and_forget(self, held: HeldUnit) -> None:
         """Stop the unit if it runs; what is at rest is forgotten, now or when it has stopped."""
-        await self._read(held)
+        await self._states.read(held)
         if held.at_rest:
             await self._forget(held)
         else:
@@ -299,11 +296,9 @@ class SystemdUnitManager:
         with suppress(ManagerError):
             await self._bus.manager("DisableUnitFiles", "asb", [held.name], _RUNTIME)
         await asyncio.to_thread(self._files.remove, held.name)
-        await self._bus.unwatch(held.name, held.path)
-        self._by_path.pop(held.path, None)
-        self._stale.discard(held.name)
+        await self._states.let_go(held)
         del self._held[held.name]
-        self._mark_unread()
+        self._reloads.want()
         self._publisher.put(held.name, partial(describe_gone, held.name))
 
     async def _note(self, held: HeldUnit, note: Note) -> None:
@@ -316,100 +311,27 @@ class SystemdUnitManager:
         if self._held.get(held.name) is held:
             self._publisher.put(held.name, held.describe)
 
-    # ---- files that systemd has to read ----
-
-    async def _link(self, names: list[str]) -> None:
-        paths = [str(self._files.path(name)) for name in names]
-        await self._bus.manager("LinkUnitFiles", "asbb", paths, _RUNTIME, _FORCE)
-
-    def _mark_unread(self) -> None:
-        self._unread = True
-        self._unread_came.set()
-
-    async def _settle(self) -> None:
-        """Have systemd know every unit as it is on disk, and hear of each.
-
-        A Reload stops systemd for a tenth of a second: all that was written shares one.
-        """
-        async with self._reloading:
-            if self._unread:
-                self._unread = False
-                try:
-                    await self._bus.manager("Reload")
-                except C101Error:
-                    self._unread = True
-                    raise
-            for held in list(self._held.values()):
-                if not held.path:
-                    await self._attach(held)
-
-    async def _attach(self, held: HeldUnit) -> None:
-        held.path = await self._bus.watch(held.name)
-        self._by_path[held.path] = held
-        await self._read(held)
-
-    async def _settle_when_quiet(self) -> None:
-        while True:
-            await self._unread_came.wait()
-            while self._unread_came.is_set():
-                self._unread_came.clear()
-                await self._clock.sleep(QUIET_SECONDS)
-            try:
-                await self._settle()
-            except C101Error as exc:
-                logger.warning("systemd did not read its units", extra={"reason": str(exc)})
-
-    # ---- states ----
-
-    def _on_unit(self, path: str) -> None:
-        held = self._by_path.get(path)
-        if held is not None:
-            self._mark_stale(held)
-
-    def _on_reloaded(self) -> None:
-        for held in self._by_path.values():
-            self._mark_stale(held)
-
-    def _mark_stale(self, held: HeldUnit) -> None:
-        self._stale.add(held.name)
-        self._work.set()
-
-    async def _reread(self) -> None:
-        while True:
-            await self._work.wait()
-            self._work.clear()
-            try:
-                await self._read_stale()
-            except C101Error as exc:
-                logger.warning("states are not read", extra={"reason": str(exc)})
-            # Of a start there are a dozen signals.
-            await self._clock.sleep(REREAD_SECONDS)
-
-    async def _read_stale(self) -> None:
-        while self._stale:
-            held = self._held.get(self._stale.pop())
-            if held is None or not held.path:
-                continue
-            try:
-                await self._read(held)
-            except LinkError:
-                self._stale.add(held.name)
-                raise
-            if held.note.unloading and held.at_rest:
-                self._spawn(self._forget_at_rest(held), f"forget {held.name}")
+    def _on_read(self, held: HeldUnit) -> None:
+        self._publish(held)
+        if held.note.unloading and held.at_rest:
+            self._spawn(self._forget_at_rest(held), f"forget {held.name}")
 
     async def _forget_at_rest(self, held: HeldUnit) -> None:
         async with held.lock:
             if held.note.unloading and held.at_rest and self._held.get(held.name) is held:
                 await self._forget(held)
 
-    async def _read(self, held: HeldUnit) -> None:
-        """Ask systemd for the unit's properties."""
-        kind = UnitName.parse(held.name).suffix.capitalize()
-        unit = await self._bus.properties(held.path, "Unit")
-        own = await self._bus.properties(held.path, kind)
-        held.properties = {**own, **unit}
-        self._publish(held)
+    async def _link(self, names: list[str]) -> None:
+        paths = [str(self._files.path(name)) for name in names]
+        await self._bus.manager("LinkUnitFiles", "asbb", paths, _RUNTIME, _FORCE)
+
+    async def _settle(self) -> None:
+        """Have systemd know every unit as it is on disk, and hear of each."""
+        async with self._settling:
+            await self._reloads.settle()
+            for held in list(self._held.values()):
+                if not held.path:
+                    await self._states.follow(held)
 
     # ---- the connection ----
 
@@ -421,10 +343,8 @@ class SystemdUnitManager:
         backoff = Backoff()
         while True:
             try:
-                await self._bus.connect()
-                for held in list(self._held.values()):
-                    held.path = ""
-                self._by_path.clear()
+                await self._bus.connect(self._signals)
+                self._states.forget_all()
                 await self._settle()
             except C101Error as exc:
                 logger.debug("not connected yet", extra={"reason": str(exc)})

@@ -61,7 +61,7 @@ async def test_a_bus_that_was_restarted_is_connected_to_again(
     (unit,) = await units.units()
     assert unit.main_pid == running.main_pid
     async with asyncio.timeout(20):
-        while not (units._bus._bus and units._bus._bus.connected and units._by_path):
+        while not (units._bus._bus and units._bus._bus.connected and units._states._by_path):
             await asyncio.sleep(0.05)
     await systemctl("stop", "a.service")
     await machine.until_state("a.service", "inactive", "dead")
