@@ -115,14 +115,12 @@ class ManagerBus:
         """
         return await self._call((_SYSTEMD, _PATH, _MANAGER), member, signature, *arguments)
 
-    async def properties(self, path: str, interface: str) -> Mapping[str, Any]:
-        """Return all properties of a unit's *interface* (``Unit``, ``Service`` …), unpacked.
+    async def properties(self, path: str) -> Mapping[str, Any]:
+        """Return all properties of a unit, of all its interfaces at one moment, unpacked.
 
         Raises ManagerError, LinkError.
         """
-        (found,) = await self._call(
-            (_SYSTEMD, path, _PROPERTIES), "GetAll", "s", f"{_SYSTEMD}.{interface}"
-        )
+        (found,) = await self._call((_SYSTEMD, path, _PROPERTIES), "GetAll", "s", "")
         return {name: _unpacked(value) for name, value in found.items()}
 
     async def job(self, member: str, *arguments: str) -> str:

@@ -7,8 +7,8 @@ from c101.agents.runtime.systemd.cgroup import Found
 from c101.agents.runtime.systemd.unit_files import Note
 from c101.agents.runtime.unit_manager import LoadedUnit
 
-#: Properties by name, as ``GetAll`` of org.freedesktop.systemd1.Unit and of the kind's own
-#: interface give them; times are microseconds since 1970, 0 for never.
+#: Properties by name, as ``GetAll`` gives them for all interfaces of a unit; times are microseconds
+#: since 1970, 0 for never.
 Properties = Mapping[str, Any]
 
 #: Of a unit whose group was not looked at.

@@ -246,7 +246,7 @@ class SystemdUnitManager:
 
     async def _refuse_foreign(self, name: str) -> None:
         (path,) = await self._bus.manager("LoadUnit", "s", name)
-        found = await self._bus.properties(path, "Unit")
+        found = await self._bus.properties(path)
         file = str(found.get("FragmentPath", ""))
         if found.get("LoadState") != "not-found" and Path(file) != self._files.path(name):
             raise ConflictError(

@@ -9,7 +9,6 @@ from c101.agents.runtime.systemd.held_unit import HeldUnit
 from c101.agents.runtime.systemd.states import kept_of
 from c101.core.clock import Clock
 from c101.core.errors import C101Error, LinkError
-from c101.core.units.name import UnitName
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +92,5 @@ class UnitStates:
 
     async def read(self, held: HeldUnit) -> None:
         """Ask systemd for the unit's properties. Raises LinkError, ManagerError."""
-        kind = UnitName.parse(held.name).suffix.capitalize()
-        unit = await self._bus.properties(held.path, "Unit")
-        own = await self._bus.properties(held.path, kind)
-        held.properties = kept_of({**own, **unit})
+        held.properties = kept_of(await self._bus.properties(held.path))
         self._changed(held)
