@@ -102,7 +102,7 @@ class AgentApi:
 
     async def _unit_status(self, request: bytes) -> bytes:
         name = pb.UnitStatusRequest.FromString(request).name
-        for unit in await self._units.units():
+        for unit in await self._units.units(processes=True):
             if unit.name == name:
                 return pb.UnitStatusResponse(
                     state=_unit_state(unit),

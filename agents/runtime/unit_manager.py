@@ -92,8 +92,11 @@ class UnitManager(Protocol):
         """Forget a failure and the count of starts. Raises NotFoundError when it is not loaded."""
         ...
 
-    async def units(self) -> list[LoadedUnit]:
-        """Return every unit held, by name."""
+    async def units(self, *, processes: bool = False) -> list[LoadedUnit]:
+        """Return every unit held, by name.
+
+        With *processes* each has those, and what they use: to find them out takes time.
+        """
         ...
 
     def changes(self) -> AsyncIterator[LoadedUnit]:

@@ -205,14 +205,16 @@ class SystemdUnitManager:
             held.said = ""
             self._states.mark(held)
 
-    async def units(self) -> list[LoadedUnit]:
-        """Return every unit held, by name, each with its processes and what they use.
+    async def units(self, *, processes: bool = False) -> list[LoadedUnit]:
+        """Return every unit held, by name; see ``UnitManager.units``.
 
         While systemd is not reached it is what was known last: units run on.
         """
         with suppress(LinkError):
             await self._states.read_stale()
         held = [self._held[name] for name in sorted(self._held)]
+        if not processes:
+            return [one.describe() for one in held]
         groups = [one.control_group for one in held]
         found = await asyncio.to_thread(
             lambda: [cgroup.read(self._cgroups, group) for group in groups]

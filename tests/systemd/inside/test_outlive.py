@@ -29,7 +29,7 @@ async def run_one(directory: Path, name: str = "a.service", wish: str = "1:") ->
 async def test_a_second_runtime_finds_what_the_first_one_runs(tmp_path: Path) -> None:
     pid = await run_one(tmp_path)
     async with manager_of(tmp_path) as manager:
-        (unit,) = await manager.units()
+        (unit,) = await manager.units(processes=True)
         assert (unit.name, unit.active, unit.main_pid) == ("a.service", "active", pid)
         assert unit.restart == "1:"
         assert unit.pids == (pid,)
