@@ -15,9 +15,14 @@ PAGE = ROOT / "docs" / "performance.md"
 PLOTS = "docs/performance"
 CONSOLE = str(Path(sys.executable).with_name("c101-console"))
 DEMO = ("--live", "9/10 units", "--", CONSOLE, "demo")
+GROWTH = (
+    "--work", "data,interference,h2load,check,growth",
+    "--rounds", "3", "--seconds", "5", "--plots", PLOTS,
+)  # fmt: skip
 #: Title, module, arguments; and the arguments with --quick, None where it is left out then.
 SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] = (
-    ("The KV beside a real etcd", "benchmarks.kv", ("--plots", PLOTS), ("--quick",)),
+    ("The KV beside a real etcd", "benchmarks.kv", ("--work", "table"), ("--quick",)),
+    ("The KV with much data, others beside it, and how it grows", "benchmarks.kv", GROWTH, None),
     ("How long one request holds the KV's loop", "benchmarks.loop", (), ("--rounds", "1")),
     ("How long a person waits", "benchmarks.start", (), ("--rounds", "9")),
     (
@@ -32,6 +37,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] =
         (),
         ("--rounds", "11"),
     ),
+    ("The agent on real machines", "benchmarks.hosts", (), ("--rounds", "11")),
     ("The console's widgets", "benchmarks.widgets", (), None),
     ("The etcd client beside aetcd", "benchmarks.client", (), None),
     ("The RPC alone", "benchmarks.rpc", (), None),
@@ -41,7 +47,8 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] =
 def main() -> None:
     """Measure, print as it goes, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", metavar="MODULE", help="measure and replace one section")
+    parser.add_argument("--only", metavar="MODULE", help="measure and replace its sections")
+    parser.add_argument("--title", metavar="TEXT", help="of these, the one whose title has TEXT")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer sections")
     parser.add_argument("more", nargs="*", help="after --: more arguments for --only's module")
     options = parser.parse_args()
@@ -49,6 +56,8 @@ def main() -> None:
     for title, module, arguments, quick in SECTIONS:
         chosen = quick if options.quick else arguments
         if chosen is None or options.only not in {None, module}:
+            continue
+        if options.title is not None and options.title not in title:
             continue
         section = _section(title, module, (*chosen, *options.more))
         places = [at for at, part in enumerate(parts) if part.startswith(f"{title}\n")]

@@ -11,6 +11,7 @@ from c101.core.model.host import (
     MachineFacts,
     MachineUsage,
     UnitProcess,
+    UnitResources,
     UnitStatus,
 )
 from c101.core.model.journal import JournalEntry
@@ -88,6 +89,7 @@ class AgentClient:
                 for one in answer.processes
             ),
             ignored=tuple(answer.ignored),
+            resources=_resources(answer.resources) if answer.HasField("resources") else None,
         )
 
     async def reload(self, name: str) -> None:
@@ -167,6 +169,17 @@ def _unit_state(unit: pb.UnitState, machine_id: str) -> UnitState:
     )
 
 
+def _resources(used: pb.UnitResources) -> UnitResources:
+    return UnitResources(
+        memory_bytes=used.memory_bytes if used.HasField("memory_bytes") else None,
+        cpu_seconds=used.cpu_seconds if used.HasField("cpu_seconds") else None,
+        tasks=used.tasks if used.HasField("tasks") else None,
+        read_bytes=used.read_bytes if used.HasField("read_bytes") else None,
+        written_bytes=used.written_bytes if used.HasField("written_bytes") else None,
+        pressure=dict(used.pressure),
+    )
+
+
 def _usage(message: bytes) -> MachineUsage:
     usage = pb.Usage.FromString(message)
     return MachineUsage(
@@ -177,6 +190,8 @@ def _usage(message: bytes) -> MachineUsage:
         load1=usage.load1,
         disk_used_bytes=usage.disk_used_bytes,
         disk_total_bytes=usage.disk_total_bytes,
+        pressure=dict(usage.pressure),
+        reboot_required=usage.reboot_required,
     )
 
 

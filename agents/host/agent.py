@@ -29,7 +29,7 @@ from c101.agents.host.reconcile import (
 from c101.agents.host.twin import other_holder
 from c101.agents.runtime.unit_manager import LoadedUnit, UnitManager
 from c101.core.clock import Clock
-from c101.core.errors import C101Error
+from c101.core.errors import C101Error, LinkError
 from c101.core.etcd.client import Client
 from c101.core.model.cluster import ClusterState
 from c101.core.model.machine import MachinePresence
@@ -208,8 +208,8 @@ class Agent:
             "task failed",
             extra={"unit": task.unit, "task": type(task).__name__, "error": str(error)},
         )
-        if not isinstance(task, LoadUnit):
-            return
+        if not isinstance(task, LoadUnit) or isinstance(error, LinkError):
+            return  # what is asked for has no fault: the next pass asks again
         self._unloadable[task.unit] = task.unit_hash
         if held is not None:  # what runs is the text before: its state stands, with the complaint
             state = replace(_reported(held, self._machine_id), message=str(error))

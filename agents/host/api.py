@@ -13,7 +13,7 @@ from c101.agents.machine.usage import UsageSampler
 from c101.agents.runtime.unit_manager import JournalQuery, LoadedUnit, UnitManager
 from c101.core.clock import Clock
 from c101.core.errors import C101Error, NotFoundError
-from c101.core.model.host import JournalBatch, MachineUsage
+from c101.core.model.host import JournalBatch, MachineUsage, UnitResources
 from c101.core.proto import agent_pb2 as pb
 from c101.core.rpc.server import ServerStream, StreamHandler, UnaryHandler, unary
 from c101.core.rpc.status import Code, RpcError
@@ -102,13 +102,14 @@ class AgentApi:
 
     async def _unit_status(self, request: bytes) -> bytes:
         name = pb.UnitStatusRequest.FromString(request).name
-        for unit in await self._units.units():
+        for unit in await self._units.units(processes=True):
             if unit.name == name:
                 return pb.UnitStatusResponse(
                     state=_unit_state(unit),
                     processes=_processes(unit.pids),
                     ignored=unit.ignored,
                     status_text=unit.status_text,
+                    resources=_resources(unit.resources),
                 ).SerializeToString()
         raise RpcError(Code.NOT_FOUND, f"unit {name} is not on this machine")
 
@@ -177,6 +178,8 @@ def _usage(usage: MachineUsage) -> bytes:
         load1=usage.load1,
         disk_used_bytes=usage.disk_used_bytes,
         disk_total_bytes=usage.disk_total_bytes,
+        pressure=usage.pressure,
+        reboot_required=usage.reboot_required,
     ).SerializeToString()
 
 
@@ -193,6 +196,19 @@ def _unit_state(unit: LoadedUnit) -> pb.UnitState:
         main_pid=unit.main_pid or 0,
         restarts=unit.restarts,
         description=unit.description,
+    )
+
+
+def _resources(used: UnitResources | None) -> pb.UnitResources | None:
+    if used is None:
+        return None
+    return pb.UnitResources(
+        memory_bytes=used.memory_bytes,
+        cpu_seconds=used.cpu_seconds,
+        tasks=used.tasks,
+        read_bytes=used.read_bytes,
+        written_bytes=used.written_bytes,
+        pressure=used.pressure,
     )
 
 

@@ -61,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--name", help="what people call this machine (default: its host name)")
     add("--machine-id", metavar="ID", help="default: /etc/machine-id, or one kept in --data-dir")
     add("--metadata", metavar="K=V,...", default="", help="what units may ask of this machine")
-    add("--runtime", choices=["process"], default="process", help="what runs the units")
+    runtime = "what runs the units (default: systemd where it is process 1 and we are root)"
+    add("--runtime", choices=["systemd", "process"], default=None, help=runtime)
     add("--socket-dir", metavar="DIR", help="where the agent's sockets are made")
     add("--data-dir", metavar="DIR", help="what outlives the agent (default: /var/lib/c101)")
     add("--prefix", default="/c101/", help="prefix of the cluster's keys (default: /c101/)")

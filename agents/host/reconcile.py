@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from c101.agents.runtime.unit_manager import LoadedUnit
 from c101.core.model.cluster import ClusterState
 from c101.core.model.unit import TargetState, Unit
-from c101.core.scheduler.feasible import runs_here
+from c101.core.scheduler.feasible import globals_on
 
 #: ACTIVE words of a unit that has processes, or is about to have some.
 _ALIVE = frozenset({"active", "activating", "reloading", "deactivating"})
@@ -77,24 +77,31 @@ def restart_of(launch: str) -> str:
 
 
 def reconcile(cluster: ClusterState, machine_id: str, held: Iterable[LoadedUnit]) -> list[Task]:
-    """Return what to do, unloads first, then loads, stops and starts, each by unit name."""
+    """Return what to do: unloads, then loads, then stops and starts, each by unit name.
+
+    A runtime that reads all new files at once does so before the first start.
+    """
+    everywhere = globals_on(cluster, machine_id)
     wanted = {
-        name: unit for name, unit in cluster.units.items() if _is_wanted(cluster, unit, machine_id)
+        name: unit
+        for name, unit in cluster.units.items()
+        if _is_wanted(unit, machine_id, everywhere)
     }
     have = {unit.name: unit for unit in held}
     leaving = [_leave(cluster, unit) for name, unit in sorted(have.items()) if name not in wanted]
     staying = [
         task for name, unit in sorted(wanted.items()) for task in _hold(unit, have.get(name))
     ]
-    return leaving + staying
+    loads = [task for task in staying if isinstance(task, LoadUnit)]
+    return [*leaving, *loads, *(task for task in staying if not isinstance(task, LoadUnit))]
 
 
-def _is_wanted(cluster: ClusterState, unit: Unit, machine_id: str) -> bool:
+def _is_wanted(unit: Unit, machine_id: str, everywhere: set[str]) -> bool:
     if unit.target is TargetState.INACTIVE:
         return False
     if unit.placement is not None:
         return unit.placement.machine_id == machine_id
-    return runs_here(cluster, unit.name, machine_id)
+    return unit.name in everywhere
 
 
 def _leave(cluster: ClusterState, held: LoadedUnit) -> Task:

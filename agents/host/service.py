@@ -12,8 +12,8 @@ from pathlib import Path
 from c101 import __version__
 from c101.agents.host.agent import Agent, AgentSettings
 from c101.agents.host.api import AgentApi, Identity
+from c101.agents.host.runtime import RuntimeSettings, default_runtime, runtime_of
 from c101.agents.machine import facts
-from c101.agents.runtime.process.unit_manager import ProcessUnitManager
 from c101.agents.ssh.gateway import Gateway, GatewaySettings
 from c101.core import log
 from c101.core.clock import Clock, SystemClock
@@ -22,7 +22,7 @@ from c101.core.etcd.client import Client
 from c101.core.kv_tls import KV_TLS, KvTls
 from c101.core.lifeline import watch_lifeline
 from c101.core.model.machine import MachinePresence
-from c101.core.notify import notify_ready
+from c101.core.notify import notify, notify_ready, watchdog_seconds
 from c101.core.registry.keyspace import Keyspace
 from c101.core.rpc.dial import TlsOptions, dialer_for, split_urls
 from c101.core.rpc.server import Server
@@ -53,9 +53,10 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
     clock = SystemClock()
     machine_id = options.machine_id or _machine_id(data_dir)
     host = facts.read()
+    runtime_name = options.runtime or default_runtime()
     identity = Identity(
         machine_id=machine_id,
-        runtime=options.runtime,
+        runtime=runtime_name,
         version=__version__,
         metadata=_metadata(options.metadata),
         facts=host,
@@ -65,7 +66,7 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         name=options.name or host.hostname,
         boot_id=host.boot_id,
         agent_version=__version__,
-        runtime=options.runtime,
+        runtime=runtime_name,
         cpus=host.cpus,
         memory_bytes=host.memory_bytes,
         metadata=identity.metadata,
@@ -73,23 +74,25 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
     )
     tls = KvTls(**{name: getattr(options, name) for name in KV_TLS})
     dialers = [dialer_for(url, TlsOptions.of(tls)) for url in split_urls(options.kv)]
+    settings = RuntimeSettings(
+        name=presence.runtime,
+        data_dir=data_dir,
+        machine_id=machine_id,
+        boot_id=host.boot_id,
+        lifeline=os.environ.get(LIFELINE_VARIABLE),
+        environment=_kv_environment(options.kv, tls),
+    )
     async with (
-        ProcessUnitManager(
-            data_dir,
-            machine_id=machine_id,
-            clock=clock,
-            lifeline=os.environ.get(LIFELINE_VARIABLE),
-            environment=_kv_environment(options.kv, tls),
-        ) as units,
+        runtime_of(settings, clock) as units,
         Client(dialers, clock=clock) as client,
     ):
-        settings = AgentSettings(
+        agent_settings = AgentSettings(
             presence=presence,
             pin_path=data_dir / "kv-pin",
             lease_ttl_seconds=options.lease_ttl,
         )
         keyspace = Keyspace(options.prefix)
-        agent = Agent(settings, client=client, keyspace=keyspace, units=units, clock=clock)
+        agent = Agent(agent_settings, client=client, keyspace=keyspace, units=units, clock=clock)
         api = AgentApi(identity, units, clock, agent.kv_link)
         await _serve_until_told(options, socket_dir, data_dir, agent, api, clock)
 
@@ -121,6 +124,8 @@ async def _serve_until_told(
             loop.add_signal_handler(number, stop.set)
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(agent.run(), name="agent")]
+            if seconds := watchdog_seconds():
+                running.append(group.create_task(_watchdog(seconds, clock), name="watchdog"))
             if lifeline:
                 running.append(group.create_task(_until_eof(lifeline, stop), name="lifeline"))
             notify_ready()
@@ -132,6 +137,13 @@ async def _serve_until_told(
         if gateway is not None:
             await gateway.close()
         await server.close(GRACE_SECONDS)
+
+
+async def _watchdog(seconds: float, clock: Clock) -> None:
+    """Say that the loop turns, for ever: an agent that hangs is started anew."""
+    while True:
+        notify("WATCHDOG=1")
+        await clock.sleep(seconds)
 
 
 async def _until_eof(lifeline: str, stop: asyncio.Event) -> None:

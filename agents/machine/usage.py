@@ -1,9 +1,16 @@
 """How this host fares: one sample at a time."""
 
+from pathlib import Path
+
 import psutil
 
 from c101.core.clock import Clock
 from c101.core.model.host import MachineUsage
+from c101.core.model.pressure import KINDS, Pressure, share_waiting
+
+_PRESSURE = Path("/proc/pressure")
+#: There when something was installed that runs only after a reboot (Debian: update-notifier).
+_REBOOT_MARKS = (Path("/run/reboot-required"), Path("/var/run/reboot-required"))
 
 
 class UsageSampler:
@@ -29,7 +36,21 @@ class UsageSampler:
             load1=psutil.getloadavg()[0],
             disk_used_bytes=disk.used,
             disk_total_bytes=disk.total,
+            pressure=_pressure(),
+            reboot_required=any(path.exists() for path in _REBOOT_MARKS),
         )
+
+
+def _pressure() -> Pressure:
+    found: dict[str, float] = {}
+    for kind in KINDS:
+        try:
+            share = share_waiting((_PRESSURE / kind).read_text())
+        except OSError:
+            continue  # a kernel that does not count it, or that was told not to
+        if share is not None:
+            found[kind] = share
+    return found
 
 
 def _cpu_seconds() -> tuple[float, float]:

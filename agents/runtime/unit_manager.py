@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from c101.core.model.host import JournalBatch
+from c101.core.model.host import JournalBatch, UnitResources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,7 @@ class LoadedUnit:
     status_text: str = ""
     ignored: tuple[str, ...] = ()  # directives that are not honoured, "Section.Name"
     pids: tuple[int, ...] = field(default=())
+    resources: UnitResources | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,11 @@ class UnitManager(Protocol):
         """Forget a failure and the count of starts. Raises NotFoundError when it is not loaded."""
         ...
 
-    async def units(self) -> list[LoadedUnit]:
-        """Return every unit held, by name."""
+    async def units(self, *, processes: bool = False) -> list[LoadedUnit]:
+        """Return every unit held, by name.
+
+        With *processes* each has those, and what they use: to find them out takes time.
+        """
         ...
 
     def changes(self) -> AsyncIterator[LoadedUnit]:

@@ -38,6 +38,10 @@ TOKENS_MAX = 5
 #: The least that an attempt is given once there is a link: less would be a request sent in vain.
 SEND_SECONDS_MIN = 0.001
 
+#: With less time left no further attempt is made: the failure that there is tells more than that
+#: there was no answer within no time.
+ATTEMPT_SECONDS_LEAST = 0.02
+
 logger = logging.getLogger(__name__)
 
 #: How an attempt may fail that is not a fault of the program.
@@ -154,10 +158,13 @@ class Attempts:
             if self._backoff is None:
                 self._backoff = Backoff()
             delay = self._backoff.next()
-        if self._left() <= delay:
-            raise failure from _other(cause, failure)
-        if delay:
-            await self._endpoints.clock.sleep(delay)
+        if self._left() - delay >= ATTEMPT_SECONDS_LEAST:
+            if delay:
+                await self._endpoints.clock.sleep(delay)
+            # A machine that is busy wakes its sleepers late.
+            if self._left() >= ATTEMPT_SECONDS_LEAST:
+                return
+        raise failure from _other(cause, failure)
 
     def _takes_another_token(self, metadata: "Metadata | None") -> bool:
         if metadata is None or not self._endpoints.refused(metadata):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from c101.core.model.journal import JournalEntry
+from c101.core.model.pressure import Pressure
 from c101.core.model.unit import UnitState
 
 
@@ -54,7 +55,10 @@ class MachineFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineUsage:
-    """One sample. ``cpu_percent`` is of all processors, 0 to 100, since the sample before."""
+    """One sample. ``cpu_percent`` is of all processors, 0 to 100, since the sample before.
+
+    ``reboot_required``: something was installed that runs only after one.
+    """
 
     at: float
     cpu_percent: float
@@ -63,6 +67,8 @@ class MachineUsage:
     load1: float
     disk_used_bytes: int
     disk_total_bytes: int
+    pressure: Pressure = field(default_factory=dict)
+    reboot_required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,21 @@ class UnitProcess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnitResources:
+    """What a unit uses; ``None`` is what its machine does not count.
+
+    ``cpu_seconds``, ``read_bytes`` and ``written_bytes`` are since its start.
+    """
+
+    memory_bytes: int | None = None
+    cpu_seconds: float | None = None
+    tasks: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    pressure: Pressure = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStatus:
     """A unit as its machine's runtime holds it. ``ignored`` are directives not honoured."""
 
@@ -84,6 +105,7 @@ class UnitStatus:
     status_text: str = ""
     processes: Sequence[UnitProcess] = ()
     ignored: Sequence[str] = ()
+    resources: UnitResources | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

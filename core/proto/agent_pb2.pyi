@@ -56,7 +56,14 @@ class WatchUsageRequest(_message.Message):
     def __init__(self, period_ms: _Optional[int] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("at_us", "cpu_percent", "memory_used_bytes", "memory_total_bytes", "load1", "disk_used_bytes", "disk_total_bytes")
+    __slots__ = ("at_us", "cpu_percent", "memory_used_bytes", "memory_total_bytes", "load1", "disk_used_bytes", "disk_total_bytes", "pressure", "reboot_required")
+    class PressureEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     AT_US_FIELD_NUMBER: _ClassVar[int]
     CPU_PERCENT_FIELD_NUMBER: _ClassVar[int]
     MEMORY_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +71,8 @@ class Usage(_message.Message):
     LOAD1_FIELD_NUMBER: _ClassVar[int]
     DISK_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
     DISK_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PRESSURE_FIELD_NUMBER: _ClassVar[int]
+    REBOOT_REQUIRED_FIELD_NUMBER: _ClassVar[int]
     at_us: int
     cpu_percent: float
     memory_used_bytes: int
@@ -71,7 +80,9 @@ class Usage(_message.Message):
     load1: float
     disk_used_bytes: int
     disk_total_bytes: int
-    def __init__(self, at_us: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., load1: _Optional[float] = ..., disk_used_bytes: _Optional[int] = ..., disk_total_bytes: _Optional[int] = ...) -> None: ...
+    pressure: _containers.ScalarMap[str, float]
+    reboot_required: bool
+    def __init__(self, at_us: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., load1: _Optional[float] = ..., disk_used_bytes: _Optional[int] = ..., disk_total_bytes: _Optional[int] = ..., pressure: _Optional[_Mapping[str, float]] = ..., reboot_required: _Optional[bool] = ...) -> None: ...
 
 class PingRequest(_message.Message):
     __slots__ = ("payload",)
@@ -133,6 +144,29 @@ class Process(_message.Message):
     cpu_seconds: float
     def __init__(self, pid: _Optional[int] = ..., command: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ...) -> None: ...
 
+class UnitResources(_message.Message):
+    __slots__ = ("memory_bytes", "cpu_seconds", "tasks", "read_bytes", "written_bytes", "pressure")
+    class PressureEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    READ_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PRESSURE_FIELD_NUMBER: _ClassVar[int]
+    memory_bytes: int
+    cpu_seconds: float
+    tasks: int
+    read_bytes: int
+    written_bytes: int
+    pressure: _containers.ScalarMap[str, float]
+    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ..., tasks: _Optional[int] = ..., read_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ..., pressure: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
 class UnitStatusRequest(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -140,16 +174,18 @@ class UnitStatusRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class UnitStatusResponse(_message.Message):
-    __slots__ = ("state", "processes", "ignored", "status_text")
+    __slots__ = ("state", "processes", "ignored", "status_text", "resources")
     STATE_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
     IGNORED_FIELD_NUMBER: _ClassVar[int]
     STATUS_TEXT_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
     state: UnitState
     processes: _containers.RepeatedCompositeFieldContainer[Process]
     ignored: _containers.RepeatedScalarFieldContainer[str]
     status_text: str
-    def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., status_text: _Optional[str] = ...) -> None: ...
+    resources: UnitResources
+    def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., status_text: _Optional[str] = ..., resources: _Optional[_Union[UnitResources, _Mapping]] = ...) -> None: ...
 
 class ReloadUnitRequest(_message.Message):
     __slots__ = ("name",)

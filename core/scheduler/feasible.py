@@ -187,30 +187,16 @@ def _reject_neighbours(
     return next((ReplacedBy(other) for other in here if other in replacers), None)
 
 
-def runs_here(cluster: ClusterState, unit: str, machine_id: str) -> bool:
-    """Say whether the global unit *unit* runs on a machine; False for one that is not global.
+def globals_on(cluster: ClusterState, machine_id: str) -> set[str]:
+    """Return the global units that run on a machine, beside the units placed there.
 
     For agents, who decide this themselves and all alike: it needs no placement and no engine.
     A cordoned machine runs them as before, a draining one does not. A machine whose lease ended is
     judged by what is known of it: an agent that lost its lease must not stop what it runs.
     """
     machine = cluster.machines.get(machine_id)
-    asks = _global_asks(cluster, unit)
-    if machine is None or asks is None or machine.state is MachineState.DRAINING:
-        return False
-    return suits(asks, machine) and unit in _globals_on(cluster, machine)
-
-
-def _global_asks(cluster: ClusterState, unit: str) -> Requirements | None:
-    found = cluster.units.get(unit)
-    if found is None or found.target is TargetState.INACTIVE:
-        return None
-    asks = requirements_of(unit, found.text)
-    return asks if isinstance(asks, Requirements) and asks.is_global else None
-
-
-def _globals_on(cluster: ClusterState, machine: Machine) -> set[str]:
-    """Return the global units that run on *machine* beside the units placed there."""
+    if machine is None or machine.state is MachineState.DRAINING:
+        return set()
     there: dict[str, Requirements] = {}
     candidates: dict[str, Requirements] = {}
     for name, unit in cluster.units.items():

@@ -152,7 +152,7 @@ class Layout:
     def admit_globals(self) -> None:
         """Let every global unit onto every machine that it fits: by name, first come first served.
 
-        Agents decide the same for themselves (``feasible.runs_here``): placed units come before
+        Agents decide the same for themselves (``feasible.globals_on``): placed units come before
         global ones, and those bar each other in the order of their names.
         """
         for machine in self.cluster.machines.values():

@@ -8,6 +8,7 @@ import pytest
 
 from c101.agents.client.agent_client import AgentClient
 from c101.core.errors import LinkError, NotFoundError
+from c101.core.model.host import UnitResources
 from c101.core.proto import agent_pb2 as pb
 from c101.core.rpc.channel import Channel
 from c101.core.rpc.dial import UnixDialer
@@ -82,7 +83,11 @@ class Agent:
             raise RpcError(Code.NOT_FOUND, "unit other.service is not on this machine")
         process = pb.Process(pid=42, command="web", memory_bytes=9, cpu_seconds=0.5)
         return pb.UnitStatusResponse(
-            state=STATE, processes=[process], ignored=["Service.Nice"], status_text="fine"
+            state=STATE,
+            processes=[process],
+            ignored=["Service.Nice"],
+            status_text="fine",
+            resources=pb.UnitResources(memory_bytes=0, pressure={"io": 1.5}),
         ).SerializeToString()
 
     async def _reload(self, _request: bytes) -> bytes:
@@ -155,6 +160,8 @@ async def test_a_status_has_processes_and_what_is_not_honoured(client: AgentClie
     assert status.description == "The web"
     assert [process.command for process in status.processes] == ["web"]
     assert status.ignored == ("Service.Nice",)
+    # Nothing used is something else than nothing known.
+    assert status.resources == UnitResources(memory_bytes=0, pressure={"io": 1.5})
 
 
 async def test_a_unit_that_is_not_there_is_not_found(client: AgentClient) -> None:

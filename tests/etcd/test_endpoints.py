@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from c101.core.clock import SystemClock
 from c101.core.errors import DeadlineExceededError, LinkError, LinkLostError
 from c101.core.etcd import connect
 from c101.core.etcd.client import Client
 from c101.core.etcd.txn import Put
+from c101.core.rpc.dial import dialer_for
 from tests.etcd.conftest import client_of
 from tests.etcd.relay import relay_to
 from tests.processes import KVProcess
@@ -213,6 +215,20 @@ async def test_a_closed_client_refuses_at_once(server: KVProcess) -> None:
     with pytest.raises(LinkError, match="closed"):
         await client.get("k")
     assert time.monotonic() - before < 0.1
+
+
+class LateClock(SystemClock):
+    """That of a machine so busy that every sleeper is woken late."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds + 0.3 if seconds > 0 else seconds)
+
+
+async def test_why_there_is_no_link_is_told_also_where_time_runs_out_in_between() -> None:
+    dialers = [dialer_for(NOBODY.url)]
+    async with Client(dialers, clock=LateClock(), timeout_seconds=0.3) as client:
+        with pytest.raises(LinkError, match="cannot reach"):
+            await client.get("k")
 
 
 async def test_who_fails_fast_tries_each_endpoint_once(server: KVProcess, prefix: str) -> None:

@@ -142,10 +142,10 @@ class UnitManagerContract:
         await machine.until_state("a.service", "inactive", "dead")
 
     async def test_what_a_unit_prints_is_read_from_its_journal(self, machine: Machine) -> None:
-        await machine.run("a.service", ECHO)
-        await machine.until_printed("a.service", "a line")
-        (entry,) = [e for e in await machine.entries("a.service") if e.message == b"a line"]
-        assert (entry.unit, entry.priority, entry.identifier) == ("a.service", 6, "echo")
+        await machine.run("echo.service", ECHO)
+        await machine.until_printed("echo.service", "a line")
+        (entry,) = [e for e in await machine.entries("echo.service") if e.message == b"a line"]
+        assert (entry.unit, entry.priority, entry.identifier) == ("echo.service", 6, "echo")
 
     async def test_a_read_resumes_exactly_after_a_cursor(self, machine: Machine) -> None:
         await machine.run("a.service", ECHO)

@@ -65,7 +65,8 @@ class Machine:
 
     async def now(self, name: str) -> LoadedUnit:
         """Return the unit as it is at this moment, with its processes."""
-        return next(unit for unit in await self.units.units() if unit.name == name)
+        units = await self.units.units(processes=True)
+        return next(unit for unit in units if unit.name == name)
 
     async def entries(self, *names: str) -> list[JournalEntry]:
         found: list[JournalEntry] = []

@@ -1,5 +1,6 @@
 """Each Type= with real processes: when it is active, and what its end makes of it."""
 
+import asyncio
 import textwrap
 from pathlib import Path
 
@@ -111,8 +112,10 @@ async def test_the_main_process_of_a_forking_unit_is_guessed(machine: Machine) -
     await machine.run("a.service", service)
     running = await machine.until_state("a.service", "active", "running")
     assert running.main_pid
-    command = Path(f"/proc/{running.main_pid}/cmdline").read_bytes()
-    assert command == b"sleep\x001000\0"
+    command = Path(f"/proc/{running.main_pid}/cmdline")
+    async with asyncio.timeout(5):
+        while command.read_bytes() != b"sleep\x001000\0":  # until then it is the shell that forked
+            await asyncio.sleep(0.01)
 
 
 async def test_the_main_process_of_a_forking_unit_is_read_from_its_pid_file(

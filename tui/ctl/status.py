@@ -1,13 +1,14 @@
 """``status``: a unit where it runs, in systemctl's manner."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from c101.core.errors import LinkError
 from c101.core.model.cluster import ClusterState
-from c101.core.model.host import UnitStatus
+from c101.core.model.host import UnitResources, UnitStatus
 from c101.core.model.journal import JournalEntry
 from c101.core.model.machine import Machine
 from c101.tui.ctl.journal import line_of
@@ -89,8 +90,20 @@ def _document(
             {"pid": one.pid, "command": one.command, "memory_bytes": one.memory_bytes}
             for one in status.processes
         ],
+        "resources": None if status.resources is None else asdict(status.resources),
         "journal": [line_of(entry, machine.name) for entry in entries],
     }
+
+
+def _used(used: UnitResources | None) -> Iterator[str]:
+    if used is None:
+        return
+    if used.memory_bytes is not None:
+        yield f"    Memory: {size(used.memory_bytes)}"
+    if used.cpu_seconds is not None:
+        yield f"       CPU: {used.cpu_seconds:.3f}s"
+    if used.tasks is not None:
+        yield f"     Tasks: {used.tasks}"
 
 
 def _lines(
@@ -120,6 +133,7 @@ def _lines(
         yield f"  Restarts: {state.restarts}"
     if status.status_text:
         yield f"    Status: {status.status_text}"
+    yield from _used(status.resources)
     for process in status.processes:
         main = " (main)" if process.pid == state.main_pid else ""
         yield f"       {process.pid}{main} {process.command}  {size(process.memory_bytes)}"

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 
-from c101.core.model.host import UnitStatus
+from c101.core.model.host import UnitResources, UnitStatus
+from c101.core.model.pressure import Pressure
 from c101.core.model.unit import Unit, UnitState
 from c101.tui.render.cells import Cell, Meaning
 from c101.tui.render.glyphs import GLYPHS, tint
@@ -89,11 +90,21 @@ def _told(report: UnitStatus) -> Iterable[Line]:
         yield fact("what", Cell(sanitise(report.description)))
     if report.status_text:
         yield fact("says", Cell(sanitise(report.status_text)))
-    memory = sum(process.memory_bytes for process in report.processes)
+    used = report.resources or UnitResources()
+    memory = used.memory_bytes
+    if memory is None:
+        memory = sum(process.memory_bytes for process in report.processes)
     if report.processes:
         count_of = len(report.processes)
         words = f"{size(memory)} in {count_of} {'process' if count_of == 1 else 'processes'}"
         yield fact("memory", Cell(words))
+    if used.cpu_seconds is not None:
+        yield fact("cpu", Cell(f"{used.cpu_seconds:.2f} s since its start"))
+    if used.read_bytes is not None and used.written_bytes is not None:
+        words = f"{size(used.read_bytes)} read, {size(used.written_bytes)} written"
+        yield fact("io", Cell(words))
+    if used.pressure:
+        yield fact("waits", Cell(waiting(used.pressure)))
     for directive in report.ignored:
         yield fact("not honoured", Cell(sanitise(directive), "warn"))
 
@@ -196,6 +207,15 @@ def _figures(row: MachineRow) -> Iterable[Line]:
     yield fact("load", Cell(f"{latest.load1:.2f}"))
     disk = f"{size(latest.disk_used_bytes)} of {size(latest.disk_total_bytes)}"
     yield fact("disk", Cell(disk))
+    if latest.pressure:
+        yield fact("waits", Cell(waiting(latest.pressure)))
+    if latest.reboot_required:
+        yield fact("reboot", Cell("required by what was installed", "warn"))
+
+
+def waiting(pressure: Pressure) -> str:
+    """Return how much of the last ten seconds something waited, by what for."""
+    return ", ".join(f"{kind} {percent(share / 100)}" for kind, share in pressure.items())
 
 
 def _link(row: MachineRow) -> Iterable[Line]:

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from c101.agents.runtime.process.changes import Changes, Publisher
+from c101.agents.runtime.changes import Changes, Publisher
 from c101.agents.runtime.process.held_unit import HeldUnit, describe_gone
 from c101.agents.runtime.process.host_facts import host_facts
 from c101.agents.runtime.process.journal.follow import Followers
 from c101.agents.runtime.process.journal.merged import MergedJournal, open_journal, prune
-from c101.agents.runtime.process.keeper import processes
+from c101.agents.runtime.process.keeper import processes as process_table
 from c101.agents.runtime.process.keeper.output import WARNING
 from c101.agents.runtime.process.keeper.spec import Spec, SpecError
 from c101.agents.runtime.process.keeper.status import Status
@@ -176,11 +176,13 @@ class ProcessUnitManager:
             if held.link is not None or held.status.state == "failed" or held.status.limit_count:
                 await self._order(held, "reset")
 
-    async def units(self) -> list[LoadedUnit]:
-        """Return every unit held, by name, each with its processes."""
+    async def units(self, *, processes: bool = False) -> list[LoadedUnit]:
+        """Return every unit held, by name; see ``UnitManager.units``."""
+        if not processes:
+            return [held.describe() for _, held in sorted(self._held.items())]
 
         def describe() -> list[LoadedUnit]:
-            table = processes.table()
+            table = process_table.table()
             return [held.describe(table) for _, held in sorted(self._held.items())]
 
         return await asyncio.to_thread(describe)

@@ -1,0 +1,1 @@
+"""journald's journal, read through ``journalctl``."""

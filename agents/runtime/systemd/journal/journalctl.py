@@ -1,0 +1,95 @@
+"""``journalctl`` as a process of ours: what it prints, no faster than it is asked for."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from c101.agents.runtime.systemd.journal.export import ExportError, ExportReader, Fields
+from c101.core.errors import C101Error
+
+#: Bytes taken of the pipe at once; what they hold is one batch.
+_CHUNK_BYTES = 64 << 10
+_LAST_WORDS_BYTES = 500
+
+_FIELDS = (
+    "MESSAGE",
+    "PRIORITY",
+    "SYSLOG_IDENTIFIER",
+    "UNIT",
+    "USER_UNIT",
+    "_COMM",
+    "_PID",
+    "_SYSTEMD_UNIT",
+    "_SYSTEMD_USER_UNIT",
+)
+_ARGV = (
+    "journalctl",
+    "--output=export",
+    f"--output-fields={','.join(_FIELDS)}",
+    "--quiet",
+    "--all",
+    "--no-pager",
+)
+
+
+class Output:
+    """What one ``journalctl`` prints."""
+
+    def __init__(self, process: asyncio.subprocess.Process, pipe: asyncio.StreamReader) -> None:
+        self._process = process
+        self._pipe = pipe
+        self._export = ExportReader()
+
+    async def more(self) -> list[Fields]:
+        """Return the next entries; none when it has ended. Raises C101Error: it failed."""
+        try:
+            while chunk := await self._pipe.read(_CHUNK_BYTES):
+                if fields := list(self._export.feed(chunk)):
+                    return fields
+        except ExportError as exc:
+            raise C101Error(f"journalctl: {exc}") from exc
+        if await self._process.wait():
+            assert self._process.stderr is not None
+            raw = await self._process.stderr.read(_LAST_WORDS_BYTES)
+            said = raw.decode("utf-8", "replace").strip()
+            raise C101Error(f"journalctl: {said or f'status {self._process.returncode}'}")
+        return []
+
+
+@asynccontextmanager
+async def journalctl(arguments: Sequence[str]) -> AsyncIterator[Output]:
+    """Run it with *arguments*; leaving the block ends it. Raises C101Error: it cannot be run."""
+    # A pipe of ours: the one that asyncio makes stays open while nobody reads it.
+    read_end, write_end = os.pipe()
+    pipe = asyncio.StreamReader(limit=_CHUNK_BYTES)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(pipe),
+        os.fdopen(read_end, "rb", buffering=0),
+    )
+    try:
+        process = await _start(arguments, write_end)
+        try:
+            yield Output(process, pipe)
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    finally:
+        transport.close()
+
+
+async def _start(arguments: Sequence[str], write_end: int) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *_ARGV,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as exc:
+        raise C101Error(f"journalctl cannot be run: {exc.strerror}") from exc
+    finally:
+        os.close(write_end)

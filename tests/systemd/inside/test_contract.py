@@ -1,0 +1,7 @@
+"""The systemd runtime keeps the contract of every unit runtime."""
+
+from tests.runtime.contract import UnitManagerContract
+
+
+class TestSystemdRuntime(UnitManagerContract):
+    """With the fixtures of this directory."""

@@ -1,0 +1,153 @@
+"""Units outlive the agent, and a killed agent finds again what it had, wherever it was."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from c101.agents.runtime.systemd.unit_files import Note, UnitFiles
+from c101.agents.runtime.systemd.unit_manager import SystemdUnitManager
+from c101.core.errors import ConflictError
+from tests.runtime.machine import Machine
+from tests.systemd.inside.conftest import forget_all, manager_of
+
+SLEEPER = "ExecStart=/bin/sleep 1000"
+
+
+async def run_one(directory: Path, name: str = "a.service", wish: str = "1:") -> int:
+    """Load and start a unit, and let go of it; return its process."""
+    async with manager_of(directory) as manager:
+        machine = Machine(manager)
+        await machine.load(name, SLEEPER)
+        await manager.start(name, restart=wish)
+        running = await machine.until_state(name, "active", "running")
+        await machine.close()
+        return running.main_pid or 0
+
+
+async def test_a_second_runtime_finds_what_the_first_one_runs(tmp_path: Path) -> None:
+    pid = await run_one(tmp_path)
+    async with manager_of(tmp_path) as manager:
+        (unit,) = await manager.units(processes=True)
+        assert (unit.name, unit.active, unit.main_pid) == ("a.service", "active", pid)
+        assert unit.restart == "1:"
+        assert unit.pids == (pid,)
+        await forget_all(manager)
+
+
+@pytest.mark.parametrize("started", [True, False])
+async def test_an_end_between_the_wish_and_its_note(tmp_path: Path, *, started: bool) -> None:
+    """What was asked for is answered if systemd started it, and open if it did not."""
+    await run_one(tmp_path)
+    files = UnitFiles(tmp_path)
+    note = files.read()["a.service"]
+    invocation = await show("a.service", "InvocationID")
+    files.note("a.service", replace(note, asked="2:x", invocation=invocation))
+    if started:
+        await systemctl("restart", "a.service")
+    async with manager_of(tmp_path) as manager:
+        (unit,) = await manager.units()
+        assert unit.restart == ("2:x" if started else "1:")
+        assert unit.active == "active"
+        await forget_all(manager)
+
+
+async def test_an_end_between_the_text_and_its_note(tmp_path: Path) -> None:
+    """The text is another than the note is of: the cluster is to load the unit again."""
+    pid = await run_one(tmp_path)
+    (tmp_path / "units" / "a.service").write_text("[Service]\nExecStart=/bin/sleep 2000\n")
+    async with manager_of(tmp_path) as manager:
+        (unit,) = await manager.units()
+        assert (unit.hash, unit.main_pid) == ("", pid)
+        await forget_all(manager)
+
+
+async def test_an_end_before_the_link(tmp_path: Path) -> None:
+    files = UnitFiles(tmp_path)
+    files.make()
+    files.write("a.service", f"[Service]\n{SLEEPER}\n".encode(), Note(hash="h"))
+    async with manager_of(tmp_path) as manager:
+        await manager.start("a.service")
+        machine = Machine(manager)
+        await manager.restart("a.service")
+        await machine.until_state("a.service", "active", "running")
+        await machine.close()
+        await forget_all(manager)
+
+
+async def test_an_end_while_a_unit_is_being_unloaded(tmp_path: Path) -> None:
+    await run_one(tmp_path)
+    files = UnitFiles(tmp_path)
+    files.note("a.service", replace(files.read()["a.service"], unloading=True))
+    async with manager_of(tmp_path) as manager:
+        async with asyncio.timeout(10):
+            while await manager.units():
+                await asyncio.sleep(0.02)
+    assert await show("a.service", "LoadState") == "not-found"
+    assert not Path("/run/systemd/system/a.service").is_symlink()
+    assert list((tmp_path / "notes").iterdir()) == []
+
+
+async def test_a_text_that_was_being_written_is_cleaned_away(tmp_path: Path) -> None:
+    files = UnitFiles(tmp_path)
+    files.make()
+    (tmp_path / "units" / ".a.service").write_text("[Serv")
+    (tmp_path / "notes" / "b.service").write_text("{}")
+    assert files.read() == {}
+    assert list((tmp_path / "units").iterdir()) == list((tmp_path / "notes").iterdir()) == []
+
+
+async def test_after_another_boot_a_unit_is_known_and_its_wish_is_open(tmp_path: Path) -> None:
+    await run_one(tmp_path)
+    files = UnitFiles(tmp_path)
+    files.note("a.service", replace(files.read()["a.service"], boot_id="another"))
+    await systemctl("stop", "a.service")
+    Path("/run/systemd/system/a.service").unlink()
+    await systemctl("daemon-reload")
+    async with manager_of(tmp_path) as manager:
+        (unit,) = await manager.units()
+        assert (unit.load, unit.active, unit.restart) == ("loaded", "inactive", "")
+        await forget_all(manager)
+
+
+async def test_a_unit_of_the_machine_is_left_alone(units: SystemdUnitManager) -> None:
+    with pytest.raises(ConflictError, match=r"has ssh\.service already: /lib|/usr/lib"):
+        await units.load("ssh.service", f"[Service]\n{SLEEPER}\n", unit_hash="h")
+    assert await units.units() == []
+    assert await show("ssh.service", "ActiveState") == "active"
+
+
+async def test_nothing_is_left_of_a_unit_that_was_unloaded(
+    units: SystemdUnitManager, tmp_path: Path
+) -> None:
+    machine = Machine(units)
+    text = f"[Service]\n{SLEEPER}\n[Install]\nWantedBy=multi-user.target\n"
+    await units.load("a.service", text, unit_hash="h")
+    wants = Path("/run/systemd/system/multi-user.target.wants/a.service")
+    assert wants.is_symlink()
+    await units.start("a.service")
+    await machine.until_state("a.service", "active", "running")
+    await forget_all(units)
+    await machine.close()
+    assert not wants.is_symlink()
+    assert not Path("/run/systemd/system/a.service").is_symlink()
+    assert list((tmp_path / "c101" / "units").iterdir()) == []
+    async with asyncio.timeout(10):
+        while await show("a.service", "LoadState") != "not-found":
+            await asyncio.sleep(0.05)
+
+
+async def systemctl(*arguments: str) -> str:
+    """Run ``systemctl`` and return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        "systemctl", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0
+    return printed.decode().strip()
+
+
+async def show(unit: str, name: str) -> str:
+    """Return a property of a unit as ``systemctl show`` prints it."""
+    return await systemctl("show", "--value", f"--property={name}", "--", unit)

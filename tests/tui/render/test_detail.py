@@ -1,0 +1,52 @@
+"""What is said of a unit and of a machine in detail, by what is known."""
+
+from dataclasses import replace
+
+import pytest
+
+from c101.core.model.host import MachineUsage, UnitProcess, UnitResources, UnitStatus
+from c101.core.model.unit import UnitState
+from c101.tui.render import detail
+from c101.tui.store.machines import MachineRow
+from tests.fakes.sample_cluster import usage
+
+STATE = UnitState(unit="a.service", machine_id="m", load="loaded", active="active", sub="running")
+ONE = UnitProcess(pid=7, command="a", memory_bytes=4096, cpu_seconds=0.5)
+
+
+def words(lines: list[detail.Line]) -> str:
+    return "\n".join("".join(cell.text for cell in line) for line in lines)
+
+
+def told(status: UnitStatus) -> str:
+    return words(list(detail._told(status)))
+
+
+def of_machine(latest: MachineUsage) -> str:
+    return words(detail.machine(MachineRow(id="m", name="m1", usage=(latest,)), [], now=1.0))
+
+
+def test_what_a_group_counts_stands_before_the_sum_of_its_processes() -> None:
+    plain = UnitStatus(state=STATE, processes=(ONE,))
+    assert "4.0K in 1 process" in told(plain)
+    used = UnitResources(memory_bytes=8192, cpu_seconds=1.234, read_bytes=0, written_bytes=2048)
+    text = told(replace(plain, resources=used))
+    assert "8.0K in 1 process" in text
+    assert "1.23 s since its start" in text
+    assert "0B read, 2.0K written" in text
+
+
+def test_what_is_not_counted_is_not_said() -> None:
+    text = told(UnitStatus(state=STATE, resources=UnitResources()))
+    assert text == ""
+
+
+def test_who_waits_for_what_is_said() -> None:
+    text = told(UnitStatus(state=STATE, resources=UnitResources(pressure={"cpu": 2.5, "io": 0.0})))
+    assert "cpu 2%, io 0%" in text
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_machine_says_that_it_wants_a_reboot(*, required: bool) -> None:
+    latest = replace(usage(1, 0.5, 0.1), reboot_required=required)
+    assert ("reboot" in of_machine(latest)) == required
