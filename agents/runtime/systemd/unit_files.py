@@ -57,6 +57,13 @@ class UnitFiles:
         """Return where the text of a unit lies."""
         return self._units / name
 
+    def leads_here(self, path: Path, name: str) -> bool:
+        """Say whether *path* is the text of a unit of ours, or a link to it.
+
+        A load that failed halfway left one.
+        """
+        return path.resolve() == self.path(name).resolve()
+
     def read(self) -> dict[str, Note]:
         """Return the units there are; what a crash left half done is cleaned away."""
         found: dict[str, Note] = {}

@@ -156,15 +156,17 @@ class SystemdUnitManager:
                 boot_id=self._boot_id,
                 unloading=False,
             )
-            if self._held.get(name) is held and held.note == note:
+            known = self._held.get(name) is held
+            if known and held.note == note:
                 return
             await asyncio.to_thread(self._files.write, name, raw, note)
-            held.note = note
-            if self._held.get(name) is not held:
-                self._held[name] = held
+            if not known:
                 await self._link([name])
             if "Install" in file.sections():
                 await self._bus.manager("EnableUnitFiles", "asbb", [name], _RUNTIME, _FORCE)
+            # Only now it is held: what failed on the way is done again when it is asked for again.
+            held.note = note
+            self._held[name] = held
             self._reloads.want()
             self._publish(held)
 
@@ -250,7 +252,8 @@ class SystemdUnitManager:
         (path,) = await self._bus.manager("LoadUnit", "s", name)
         found = await self._bus.properties(path)
         file = str(found.get("FragmentPath", ""))
-        if found.get("LoadState") != "not-found" and Path(file) != self._files.path(name):
+        ours = await asyncio.to_thread(self._files.leads_here, Path(file), name)
+        if found.get("LoadState") != "not-found" and not ours:
             raise ConflictError(
                 f"the machine has {name} already: {file or found.get('LoadState')}",
                 hint="the cluster's unit needs another name",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from c101.agents.runtime.systemd.unit_manager import SystemdUnitManager
+from c101.core.errors import LinkError
 from tests.runtime.machine import Machine
 from tests.systemd.inside.test_outlive import SLEEPER, show, systemctl
 
@@ -68,6 +69,30 @@ async def test_a_bus_that_was_restarted_is_connected_to_again(
     await units.start("a.service")
     again = await machine.until_state("a.service", "active", "running")
     assert again.main_pid != running.main_pid
+
+
+async def test_what_failed_halfway_is_done_when_it_is_asked_for_again(
+    machine: Machine, units: SystemdUnitManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = units._bus.manager
+    failing = ["LinkUnitFiles", "EnableUnitFiles"]
+
+    async def lost(member: str, signature: str = "", *arguments: Any) -> list[Any]:
+        if member in failing:
+            failing.remove(member)
+            raise LinkError("the service manager was lost")
+        return await really(member, signature, *arguments)
+
+    monkeypatch.setattr(units._bus, "manager", lost)
+    text = f"[Service]\n{SLEEPER}\n[Install]\nWantedBy=multi-user.target\n"
+    for _ in range(2):
+        with pytest.raises(LinkError):
+            await units.load("a.service", text, unit_hash="h")
+        assert await units.units() == []
+    await units.load("a.service", text, unit_hash="h")
+    await units.start("a.service")
+    await machine.until_state("a.service", "active", "running")
+    assert await show("a.service", "UnitFileState") == "enabled-runtime"
 
 
 async def test_reloads_by_others_restart_nothing_and_lose_no_state(
