@@ -7,6 +7,8 @@ to read every unit's files and to hand its sockets to their groups.
 
 from collections.abc import Sequence
 
+from c101.agents.runtime.systemd.quote import quoted, quoted_argument
+
 NAME = "c101-agent.service"
 
 _TEXT = """\
@@ -58,14 +60,6 @@ WantedBy=multi-user.target
 
 def agent_unit(argv: Sequence[str], environment: Sequence[tuple[str, str]] = ()) -> str:
     """Return the unit that runs *argv* with *environment* added."""
-    lines = [f"Environment={_quoted(f'{name}={value}')}\n" for name, value in environment]
-    command = " ".join(map(_quoted, argv))
+    lines = [f"Environment={quoted(f'{name}={value}')}\n" for name, value in environment]
+    command = " ".join(map(quoted_argument, argv))
     return _TEXT.format(command=command, environment="".join(lines))
-
-
-def _quoted(word: str) -> str:
-    """Return *word* as systemd reads it: no specifier, no variable, no blank that splits it."""
-    assert word.isprintable(), "one line of text"
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    escaped = escaped.replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"'

@@ -10,7 +10,7 @@ from c101.core.model.pressure import KINDS, Pressure, share_waiting
 
 _PRESSURE = Path("/proc/pressure")
 #: There when something was installed that runs only after a reboot (Debian: update-notifier).
-_REBOOT_MARKS = (Path("/run/reboot-required"), Path("/var/run/reboot-required"))
+_REBOOT_MARK = Path("/run/reboot-required")
 
 
 class UsageSampler:
@@ -37,7 +37,7 @@ class UsageSampler:
             disk_used_bytes=disk.used,
             disk_total_bytes=disk.total,
             pressure=_pressure(),
-            reboot_required=any(path.exists() for path in _REBOOT_MARKS),
+            reboot_required=_REBOOT_MARK.exists(),
         )
 
 

@@ -65,9 +65,9 @@ def test_what_is_added_to_the_environment_comes_last_and_replaces_nothing() -> N
 
 
 def test_the_agents_own_unit_keeps_every_word_of_its_command() -> None:
-    unit = UnitFile.parse(agent_unit(["/x/c101-agent", "--name", 'a "b" $c %d'], [("A", "1 2")]))
+    unit = UnitFile.parse(agent_unit(["/x/c101-agent", "--name", 'a "b" $c %d'], [("A", "1 2 $x")]))
     assert unit.get("Service", "ExecStart") == [
         '"/x/c101-agent" "--name" "a \\"b\\" $$c %%d"',
     ]
-    assert unit.get("Service", "Environment") == ['"A=1 2"']
+    assert unit.get("Service", "Environment") == ['"A=1 2 $x"']
     check(UnitName.parse("c101-agent.service"), unit.text)

@@ -31,9 +31,6 @@ _UNCLAIMED_MAX = 256
 #: A call that is not answered for so long will not be: PID 1 reloads in a tenth of a second.
 CALL_SECONDS_MAX = 25.0
 
-#: What a service manager says of a unit's name or object path: it does not know it.
-NO_SUCH_UNIT = f"{_SYSTEMD}.NoSuchUnit"
-
 
 class ManagerError(C101Error):
     """The service manager refused; ``name`` is the D-Bus name of the error."""
@@ -123,17 +120,11 @@ class ManagerBus:
         (found,) = await self._call((_SYSTEMD, path, _PROPERTIES), "GetAll", "s", "")
         return {name: _unpacked(value) for name, value in found.items()}
 
-    async def job(self, member: str, *arguments: str) -> str:
-        """Have a job done and return how it ended, in systemd's word: ``done``, ``failed``.
-
-        *member* is one of the manager's methods that return a job. Raises as ``manager``.
-        """
-        return await (await self.begin(member, *arguments))
-
     async def begin(self, member: str, *arguments: str) -> "asyncio.Future[str]":
-        """Begin a job; return what will be how it ended. Raises as ``manager``.
+        """Begin a job; return what will be how it ended, in systemd's word. Raises as ``manager``.
 
-        The future fails with LinkError if the connection ends before.
+        *member* is one of the manager's methods that return a job. The future fails with LinkError
+        if the connection ends before.
         """
         (path,) = await self.manager(member, "s" * len(arguments), *arguments)
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()

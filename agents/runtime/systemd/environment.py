@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 
+from c101.agents.runtime.systemd.quote import quoted
 from c101.core.units.file import UnitFile
 
 _HEAD = "# Added by c101: how the cluster is reached.\n[Service]\n"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def with_environment(file: UnitFile, environment: Mapping[str, str]) -> str:
@@ -16,16 +16,8 @@ def with_environment(file: UnitFile, environment: Mapping[str, str]) -> str:
     """
     own = " ".join(file.get("Service", "Environment"))
     added = [
-        f"Environment={_quoted(name, value)}\n"
+        f"Environment={quoted(f'{name}={value}')}\n"
         for name, value in sorted(environment.items())
         if not re.search(rf"(?:^|[\s\"']){re.escape(name)}=", own)
     ]
     return file.text if not added else f"{file.text}\n\n{_HEAD}{''.join(added)}"
-
-
-def _quoted(name: str, value: str) -> str:
-    """Return an assignment as systemd reads it: quoted, its specifiers not expanded."""
-    assert _NAME.fullmatch(name), name
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    assert escaped.isprintable(), "a value is one line of text"
-    return f'"{name}={escaped}"'

@@ -42,7 +42,7 @@ class Note:
 
 
 class UnitFiles:
-    """The files below one directory of mode 0700 but for the texts, which systemd must read."""
+    """The files below one directory, for their owner alone: systemd runs as the same user."""
 
     def __init__(self, directory: Path) -> None:
         self._units = directory / "units"
