@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,41 @@ async def test_only_what_was_asked_for_is_read(machine: Machine, units: SystemdU
     last = entries(await read(units, JournalQuery(units=("a.service", "b.service"), lines=2)))
     assert len(last) == 2
     assert {entry.unit for entry in last} <= {"a.service", "b.service"}
+
+
+async def test_expression_identifier_and_boot_are_pushed_down(
+    machine: Machine, units: SystemdUnitManager
+) -> None:
+    prints = "ExecStart=/bin/sh -c 'echo one; echo two; echo three'"
+    await machine.run("a.service", f"Type=oneshot\nSyslogIdentifier=greeter\n{prints}")
+    await machine.until_printed("a.service", "three")
+
+    async def texts(**match: Any) -> list[bytes]:
+        found = entries(await read(units, JournalQuery(units=("a.service",), **match)))
+        return [entry.message for entry in found if entry.identifier == "greeter"]
+
+    assert await texts(grep="^t(wo|hree)$") == [b"two", b"three"]
+    assert await texts(grep="^t", lines=1) == [b"three"]
+    assert await texts(identifier="greeter", boot="0") == [b"one", b"two", b"three"]
+    assert await texts(identifier="another") == []
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    assert await texts(boot=boot) in ([b"one", b"two", b"three"], [])
+    for wrong in ({"boot": "--flush"}, {"boot": "x"}, {"grep": "("}):
+        with pytest.raises(C101Error):
+            await texts(**wrong)
+
+
+async def test_every_field_comes_where_it_is_asked_for(
+    machine: Machine, units: SystemdUnitManager
+) -> None:
+    await machine.run("a.service", "Type=oneshot\nExecStart=/bin/echo hello")
+    await machine.until_printed("a.service", "hello")
+    for wanted in (True, False):
+        query = JournalQuery(units=("a.service",), all_fields=wanted)
+        (entry,) = [one for one in entries(await read(units, query)) if one.message == b"hello"]
+        assert bool(entry.fields) == wanted
+        assert entry.fields.get("_COMM", b"echo") == b"echo"
+        assert ("_TRANSPORT" in entry.fields) == wanted
 
 
 async def test_without_units_it_is_the_whole_journal(units: SystemdUnitManager) -> None:

@@ -8,9 +8,10 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from c101.agents.runtime.systemd.journal.export import Fields
-from c101.agents.runtime.systemd.journal.journalctl import journalctl
+from c101.agents.runtime.systemd.journal.journalctl import USUAL_FIELDS, journalctl
 from c101.agents.runtime.unit_manager import JournalQuery
 from c101.core.clock import Clock
 from c101.core.errors import C101Error
@@ -25,6 +26,7 @@ _PRIORITY_DEFAULT = 6
 _USER_MANAGER = b"init.scope"
 #: Where in a cursor journald put the entry's time: microseconds since 1970, hexadecimal.
 _CURSOR_TIME = re.compile(r"(?:^|;)t=([0-9a-f]{1,16})(?:;|$)")
+_BOOT = re.compile(r"-?[0-9]{1,4}|[0-9a-f]{32}")
 #: A cursor of ours is handed to a program: this is all that may be in one.
 _CURSOR = re.compile(r"[A-Za-z0-9=;_-]{1,512}")
 
@@ -54,7 +56,7 @@ class JournalReader:
         lines = str(query.lines) if query.lines else "all"
         async with journalctl([*wanted, *place, f"--lines={lines}"]) as output:
             while fields := await output.more():
-                entries = self._entries(fields)
+                entries = self._entries(fields, query)
                 cursor = entries[-1].cursor
                 yield JournalBatch(entries=entries, gap=gap)
                 gap = False
@@ -64,7 +66,7 @@ class JournalReader:
             after = [f"--after-cursor={cursor}"] if cursor else []
             async with journalctl([*wanted, *after, "--follow", "--no-tail"]) as output:
                 while fields := await output.more():
-                    entries = self._entries(fields)
+                    entries = self._entries(fields, query)
                     cursor = entries[-1].cursor
                     backoff.reset()
                     yield JournalBatch(entries=entries)
@@ -95,12 +97,16 @@ class JournalReader:
 
     async def _one(self, *arguments: str) -> str:
         """Return the cursor of the only entry that is asked for; "" when there is none."""
-        async with journalctl([*self._whose, *arguments]) as output:
+        async with journalctl([*self._whose, USUAL_FIELDS, *arguments]) as output:
             fields = await output.more()
         return fields[0].get("__CURSOR", b"").decode("ascii", "replace") if fields else ""
 
-    def _entries(self, batch: Sequence[Fields]) -> list[JournalEntry]:
-        return [entry_of(fields, self._machine_id) for fields in batch]
+    def _entries(self, batch: Sequence[Fields], query: JournalQuery) -> list[JournalEntry]:
+        entries = [entry_of(fields, self._machine_id) for fields in batch]
+        if not query.all_fields:
+            return entries
+        pairs = zip(entries, batch, strict=True)
+        return [replace(entry, fields=fields) for entry, fields in pairs]
 
 
 def entry_of(fields: Fields, machine_id: str) -> JournalEntry:
@@ -139,3 +145,13 @@ def _filters(query: JournalQuery) -> Iterator[str]:
         yield f"--unit={unit}"
     if query.priority_max is not None:
         yield f"--priority={query.priority_max}"
+    if query.identifier:
+        yield f"--identifier={query.identifier}"
+    if query.grep:
+        yield f"--grep={query.grep}"
+    if query.boot:
+        if not _BOOT.fullmatch(query.boot):
+            raise C101Error(f"{query.boot[:80]!r} is no boot: an id, or 0, -1 …")
+        yield f"--boot={query.boot}"
+    if not query.all_fields:
+        yield USUAL_FIELDS
