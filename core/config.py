@@ -131,6 +131,11 @@ def _resolve(kv: str | None, cluster: str | None, environ: Mapping[str, str]) ->
     if len(configured.clusters) == 1:
         (only,) = configured.clusters
         return _by_name(only, configured, environ)
+    if configured.clusters:
+        raise ConfigError(
+            f"several clusters are configured: {', '.join(sorted(configured.clusters))}",
+            hint=f"--cluster NAME says which, or `default: NAME` in {config_path(environ)}",
+        )
     raise ConfigError(
         "no cluster is named, and none runs on this computer",
         hint="c101ctl local up --dir DIR starts one; --kv URL or --cluster NAME names one",
@@ -198,6 +203,12 @@ def _by_name(name: str, configured: ConfigFile, environ: Mapping[str, str]) -> C
     return ClusterAddress(name=name, kv=cluster.kv, ssh=cluster.ssh, tls=cluster.tls)
 
 
+def is_configured(environ: Mapping[str, str]) -> bool:
+    """Say whether the user's configuration may name a cluster."""
+    own = cluster_path(environ, "*")
+    return config_path(environ).exists() or any(own.parent.glob(own.name))
+
+
 def config_dir(environ: Mapping[str, str]) -> Path:
     """Return where the user's configuration is."""
     base = environ.get("XDG_CONFIG_HOME") or _home(environ) / ".config"
@@ -221,8 +232,9 @@ def cluster_path(environ: Mapping[str, str], name: str) -> Path:
 
 def _config(environ: Mapping[str, str]) -> ConfigFile:
     main = _read_yaml(config_path(environ), ConfigFile) or ConfigFile()
+    own = cluster_path(environ, "*")
     found: dict[str, ConfiguredCluster] = {}
-    for path in sorted(cluster_path(environ, "*").parent.glob("*.yaml")):
+    for path in sorted(own.parent.glob(own.name)):
         cluster = _read_yaml(path, ConfiguredCluster)
         if cluster is not None:
             found[path.stem] = cluster

@@ -32,7 +32,8 @@ class JournalMatch:
     """Which of a journal's entries are meant (all of them where nothing is said), and how much.
 
     ``grep`` is a regular expression where journald keeps the journal, else a plain text; ``boot`` a
-    boot's id, or 0, -1 … With ``all_fields`` entries carry every field that they have.
+    boot's id, or 0, -1 … Nothing said of units means the cluster's; with ``everything`` it is all
+    that the machine's journal has. With ``all_fields`` entries carry every field that they have.
     """
 
     units: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class JournalMatch:
     grep: str = ""
     boot: str = ""
     all_fields: bool = False
+    everything: bool = False
 
 
 _ALL = JournalMatch()
@@ -152,6 +154,7 @@ class AgentClient:
             grep=match.grep,
             boot=match.boot,
             all_fields=match.all_fields,
+            everything=match.everything,
             after_cursor=after_cursor,
             since_us=since_us,
             lines=lines,

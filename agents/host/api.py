@@ -146,6 +146,7 @@ class AgentApi:
             grep=request.grep,
             boot=request.boot,
             all_fields=request.all_fields,
+            everything=request.everything,
         )
         try:
             async with self._units.journal(query) as chunks:

@@ -4,7 +4,9 @@ Every step is done only where it is not done yet, so a run that was cut off is s
 
     init      ship · setup core · (then as add)
     add       ship · setup key · admit on the KV's host · record in the KV · setup agent · joined
-    remove    drain · setup remove · dismiss on the KV's host · forget in the KV
+    upgrade   ship · setup upgrade · joined, one machine after the other, the KV's host last
+    rotate    a new key beside the old one · setup use-key · joined · the old one shut out
+    remove    drain · setup remove · shut out by the KV's host · forget in the KV
 
 A machine is let in before its agent runs, and its record, which only an admin may write, pins the
 host keys that this connection was verified by.
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from c101.agents.host.service_unit import NAME
-from c101.agents.host.setup.spec import Admission, AgentSpec, CoreSpec
+from c101.agents.host.setup.spec import Admission, AgentSpec, CoreSpec, Outcome
 from c101.agents.install import probe
 from c101.agents.install.bundle import Bundle, bundle_for
 from c101.agents.install.host import RemoteHost
@@ -25,7 +27,7 @@ from c101.agents.install.target import Target
 from c101.agents.ssh.known_hosts import known_hosts_line
 from c101.agents.ssh.public_key import parse_public_key
 from c101.core.clock import Clock
-from c101.core.errors import ConfigError, ConflictError, DeadlineExceededError
+from c101.core.errors import ConfigError, ConflictError, DeadlineExceededError, NotFoundError
 from c101.core.model.cluster import ClusterState
 from c101.core.model.machine import MachineIntent, MachineRecord
 from c101.core.registry.mirror import Mirror
@@ -41,7 +43,8 @@ class Wanted:
     """What a host is to be called, and where it and the KV are reached by others.
 
     Empty: as the host calls itself, as this program reached it, as this program reached the KV.
-    ``kv`` are the endpoints of a KV that is not one of ours. With ``dry_run`` nothing is changed.
+    Metadata that is not given stays what it was. ``kv`` are the endpoints of a KV that is not one
+    of ours. With ``dry_run`` nothing is changed.
     """
 
     name: str = ""
@@ -152,17 +155,57 @@ class Cluster:
             kv=kv,
             name=record.name,
             address=record.addresses[0],
-            metadata=wanted.metadata,
+            metadata=record.metadata,
             known_hosts=known_hosts,
             lease_ttl_seconds=wanted.lease_ttl_seconds,
             admin="" if facts.root else facts.user,
         )
         outcome = await host.setup("agent", spec)
         changed += outcome.changed
-        before = began if any(NAME in one for one in outcome.changed) else None
-        await self._joined(host, record, before, wanted.join_seconds)
+        await self._joined(host, record, _before(outcome, began), wanted.join_seconds)
         self._tell(host.name, f"joined as {record.name}")
         return replace(member, changed=changed)
+
+    async def upgrade(self, host: RemoteHost, shipping: Shipping, seconds: float) -> Member:
+        """Have a machine run this version; its units run on.
+
+        Raises C101Error: it is no machine of the cluster, or does not join within *seconds*.
+        """
+        known = self._mirror.state.machines.get(host.facts.machine_id)
+        if known is None or known.record is None:
+            raise NotFoundError(f"{host.name} is no machine of this cluster")
+        changed = await shipping.ship(host)
+        began = self._since(known.id)
+        outcome = await host.setup("upgrade", None)
+        if outcome.changed:
+            self._tell(host.name, "starting what was installed")
+        await self._joined(host, known.record, _before(outcome, began), seconds)
+        return Member(
+            host=host.name,
+            machine_id=known.id,
+            name=known.name,
+            changed=(*changed, *outcome.changed),
+        )
+
+    async def rotate(self, host: RemoteHost, seconds: float) -> Member:
+        """Have a machine's agent log in with a new key, and shut out the one it had.
+
+        Raises C101Error: it has none, or does not join within *seconds*, and then both are let in.
+        """
+        core, machine_id = self._core, host.facts.machine_id
+        known = self._mirror.state.machines.get(machine_id)
+        if known is None or known.record is None:
+            raise NotFoundError(f"{host.name} is no machine of this cluster")
+        if core is None or core.facts.machine_id == machine_id:
+            raise ConfigError(f"the agent of {known.name} has no key: the KV is on its machine")
+        old = (await host.setup("key", None)).key
+        new = (await host.setup("new-key", None)).key
+        changed = await self._let_in(core, machine_id, old, new)
+        began = self._since(machine_id)
+        outcome = await host.setup("use-key", None)
+        await self._joined(host, known.record, began, seconds)
+        changed += (*outcome.changed, *await self._let_in(core, machine_id, new))
+        return Member(host=host.name, machine_id=machine_id, name=known.name, changed=changed)
 
     async def remove(
         self, host: RemoteHost | None, machine_id: str, *, drain_seconds: float, force: bool
@@ -180,9 +223,7 @@ class Cluster:
             self._tell(host.name, "stopping the agent and its units")
             changed += (await host.setup("remove", None)).changed
         if self._core is not None and self._core.facts.machine_id != machine_id:
-            async with self._admitting:
-                outcome = await self._core.setup("dismiss", Admission(machine_id=machine_id))
-            changed += tuple(f"{self._core.name}: {one}" for one in outcome.changed)
+            changed += await self._let_in(self._core, machine_id)
         if host is None or self._core is None or self._core.facts.machine_id != machine_id:
             await self._registry.forget_machine(machine_id)
             changed += (f"forgot machine {machine_id}",)
@@ -215,7 +256,7 @@ class Cluster:
             ssh_user=facts.user,
             ssh_port=facts.port,
             host_keys=keys,
-            metadata=dict(wanted.metadata),
+            metadata=dict(wanted.metadata or (old.metadata if old is not None else {})),
             added=old.added if old is not None else now,
             last_seen=old.last_seen if old is not None else now,
         )
@@ -226,8 +267,12 @@ class Cluster:
         if core is None or wanted.kv or core.facts.machine_id == machine_id:
             return ()
         key = (await host.setup("key", None)).key
+        return await self._let_in(core, machine_id, key)
+
+    async def _let_in(self, core: RemoteHost, machine_id: str, *keys: str) -> tuple[str, ...]:
+        """Have the KV's host let in a machine's agent by *keys* and no others."""
         async with self._admitting:
-            outcome = await core.setup("admit", Admission(machine_id=machine_id, key=key))
+            outcome = await core.setup("admit", Admission(machine_id=machine_id, keys=keys))
         return tuple(f"{core.name}: {one}" for one in outcome.changed)
 
     async def _write(self, record: MachineRecord) -> tuple[str, ...]:
@@ -318,6 +363,11 @@ class Cluster:
         except TimeoutError:
             return False
         return True
+
+
+def _before(outcome: Outcome, began: float | None) -> float | None:
+    """Return the agent that another has to follow: that of *began*, if it was started anew."""
+    return began if f"started {NAME}" in outcome.changed else None
 
 
 def _placed_on(cluster: ClusterState, machine_id: str) -> list[str]:

@@ -40,7 +40,9 @@ class JournalQuery:
     """Which entries to read. ``lines`` limits what is read before following; 0 is all of it.
 
     ``boot`` is a boot's id, or 0 for this one, -1 for the one before it and so on; ``grep`` is
-    looked for in messages. With ``all_fields`` entries carry every field they have.
+    looked for in messages. Without ``units`` it is those of the cluster, all that this runtime has
+    had; with ``everything`` all that the machine's journal has. With ``all_fields`` entries carry
+    every field they have.
     """
 
     units: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class JournalQuery:
     identifier: str = ""
     grep: str = ""
     boot: str = ""
+    everything: bool = False
     all_fields: bool = False
     after_cursor: str = ""
     since_us: int = 0

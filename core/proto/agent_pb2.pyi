@@ -218,7 +218,7 @@ class ResetFailedUnitResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ReadJournalRequest(_message.Message):
-    __slots__ = ("units", "priority", "after_cursor", "since_us", "lines", "follow", "grep", "boot", "identifier", "all_fields")
+    __slots__ = ("units", "priority", "after_cursor", "since_us", "lines", "follow", "grep", "boot", "identifier", "all_fields", "everything")
     UNITS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     AFTER_CURSOR_FIELD_NUMBER: _ClassVar[int]
@@ -229,6 +229,7 @@ class ReadJournalRequest(_message.Message):
     BOOT_FIELD_NUMBER: _ClassVar[int]
     IDENTIFIER_FIELD_NUMBER: _ClassVar[int]
     ALL_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    EVERYTHING_FIELD_NUMBER: _ClassVar[int]
     units: _containers.RepeatedScalarFieldContainer[str]
     priority: int
     after_cursor: str
@@ -239,7 +240,8 @@ class ReadJournalRequest(_message.Message):
     boot: str
     identifier: str
     all_fields: bool
-    def __init__(self, units: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., after_cursor: _Optional[str] = ..., since_us: _Optional[int] = ..., lines: _Optional[int] = ..., follow: _Optional[bool] = ..., grep: _Optional[str] = ..., boot: _Optional[str] = ..., identifier: _Optional[str] = ..., all_fields: _Optional[bool] = ...) -> None: ...
+    everything: bool
+    def __init__(self, units: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., after_cursor: _Optional[str] = ..., since_us: _Optional[int] = ..., lines: _Optional[int] = ..., follow: _Optional[bool] = ..., grep: _Optional[str] = ..., boot: _Optional[str] = ..., identifier: _Optional[str] = ..., all_fields: _Optional[bool] = ..., everything: _Optional[bool] = ...) -> None: ...
 
 class JournalEntry(_message.Message):
     __slots__ = ("cursor", "realtime_us", "unit", "priority", "message", "pid", "identifier", "fields")

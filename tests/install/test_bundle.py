@@ -69,7 +69,8 @@ def test_it_installs_programs_that_run_alone(archive: Path, bundle: Bundle, tmp_
     where = subprocess.run(
         [python, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
-    assert where.stdout.startswith(str(tmp_path / "usr/local/lib/c101" / bundle.id))
+    assert where.stdout.startswith(str(tmp_path / "usr/local/lib/c101/current/lib/"))
+    assert where.stdout.endswith("__init__.py False\n")
     compiled = tmp_path / "usr/local/lib/c101/current/lib"
     assert list(compiled.rglob("c101/agents/host/__pycache__/main.*.pyc"))
 

@@ -2,81 +2,23 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from c101.agents.install.bundle import assemble, file_name, installed_files
+from c101.agents.install.target import here
 from tests.ctl.site import Site
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
-from tests.systemd.cluster import missing, until
+from tests.systemd.cluster import SLEEPER, missing, until
+from tests.systemd.person import REPOSITORY, Person, commands
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
-PAGE = Path(__file__).parents[2] / "docs" / "install.md"
-REPOSITORY = PAGE.parents[1]
-COMMAND_SECONDS_MAX = 120
 _ASK = r"exec 3<>/dev/tcp/127.0.0.1/9; printf 'GET /version HTTP/1.0\r\n\r\n' >&3; cat <&3"
-
-
-def commands(section: str) -> list[str]:
-    """Return the commands of a section of the page."""
-    text = PAGE.read_text().partition(f"## {section}")[2].partition("\n## ")[0]
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
-
-
-class Person:
-    """Somebody at a computer of their own: a home with a key, and names for the machines."""
-
-    def __init__(self, home: Path, lab: Lab) -> None:
-        self.home = home
-        self.lab = lab
-        folder = home / ".ssh"
-        folder.mkdir(mode=0o700)
-        (folder / "config").write_text(
-            "".join(
-                f"Host {one.name}\n  HostName {one.address}\n  IdentityFile {lab.key}\n\n"
-                for one in lab.machines
-            )
-        )
-        programs = Path(sys.executable).parent
-        self.environment = {
-            "HOME": str(home),
-            "PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LANG": "C.UTF-8",
-        }
-        self.site = Site("", self.environment, REPOSITORY)
-
-    def types(self, command: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            shlex.split(command),
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            timeout=COMMAND_SECONDS_MAX,
-            check=False,
-        )
-        assert not check or done.returncode == 0, (command, done.stdout, done.stderr)
-        return done
-
-    def machine(self, name: str) -> Machine:
-        return next(one for one in self.lab.machines if one.name == name)
-
-    def holder(self, unit: str) -> Machine:
-        return self.machine(str(self.site.unit(unit)["machine"]))
-
-    def states(self) -> dict[str, str]:
-        return {row["name"]: row["state"] for row in self.site.json("list-machines")}
-
-    def page(self, machine: Machine) -> str:
-        (command,) = (one for one in commands("3.") if "curl" in one)
-        return self.types(command.replace("LB", machine.address), check=False).stdout
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +28,15 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     home = tmp_path_factory.mktemp("home")
     with Lab(3) as lab:
         somebody = Person(home, lab)
-        for section in ("1.", "2."):
-            for command in commands(section):
-                somebody.types(command)
+        somebody.makes_a_cluster()
         yield somebody
 
 
+READY = {"m1": "ready", "m2": "ready", "m3": "ready"}
+
+
 def test_all_three_are_machines_of_the_cluster(person: Person) -> None:
-    assert person.states() == {"m1": "ready", "m2": "ready", "m3": "ready"}
+    assert person.states() == READY
     for machine in person.lab.machines:
         shown = machine.run("systemctl", "is-active", "c101-agent.service").stdout.strip()
         assert shown == "active"
@@ -191,7 +134,12 @@ def test_the_application_runs_and_survives_a_power_cut(person: Person) -> None:
     finally:
         victim.boot()
         victim.until_up()
-    until(lambda: person.states() == {"m1": "ready", "m2": "ready", "m3": "ready"}, 60)
+    until(lambda: person.states() == READY, 60)
+    person.types("c101ctl destroy " + " ".join(row["unit"] for row in _units(person)))
+
+
+def _units(person: Person) -> list[dict[str, Any]]:
+    return list(person.site.json("list-unit-files"))
 
 
 def _served(person: Person, machine: Machine) -> set[str]:
@@ -204,9 +152,65 @@ def _active_elsewhere(person: Person, unit: str, lost: str) -> bool:
     return row["machine"] not in (None, lost) and row["active"] == "active"
 
 
+def test_a_newer_version_comes_while_units_run_on(person: Person, tmp_path: Path) -> None:
+    for number in range(3):
+        person.starts(f"steady{number}.service", SLEEPER)
+    before = _running(person)
+    assert [row["changed"] for row in person.site.json("machines", "upgrade")] == [[], [], []]
+    newer = assemble(here(), [*installed_files(), ("c101_newer.py", Path(__file__))])
+    (tmp_path / file_name(here())).write_bytes(newer.data)
+    # One of them first: the others are of the version before, and work with it.
+    rows = person.site.json("machines", "upgrade", "m2", "--agent-dir", str(tmp_path))
+    assert any("started c101-agent" in one for one in rows[0]["changed"])
+    mixed = person.starts("mixed.service", SLEEPER)
+    person.types("c101ctl destroy mixed.service")
+    assert mixed.name in person.states()
+    rows = person.site.json("machines", "upgrade", "--agent-dir", str(tmp_path))
+    assert [row["name"] for row in rows] == ["m2", "m3", "m1"]
+    assert rows[0]["changed"] == []
+    assert any("started c101-kv" in one for one in rows[2]["changed"])
+    for machine in person.lab.machines:
+        current = machine.run("readlink", "/usr/local/lib/c101/current").stdout.strip()
+        assert current == newer.id
+    # ... and back to the one before.
+    person.site.json("machines", "upgrade")
+    assert person.states() == READY
+    assert _running(person) == before
+    person.types("c101ctl destroy steady0 steady1 steady2")
+
+
+def _running(person: Person) -> dict[str, tuple[str, str]]:
+    """Return where each unit runs, and as which process."""
+    found = {}
+    for row in person.site.json("list-units"):
+        machine = person.machine(row["machine"])
+        shown = machine.run("systemctl", "show", "--value", "--property=MainPID", row["unit"])
+        found[row["unit"]] = (machine.name, shown.stdout.strip())
+    return found
+
+
+def test_agents_get_new_keys_and_the_old_ones_open_nothing(person: Person) -> None:
+    m1, m2 = person.machine("m1"), person.machine("m2")
+    m2.run("cp", "/etc/c101/agent_key", "/tmp/old_key")
+    lines = m1.root / "var/lib/c101-relay/.ssh/authorized_keys"
+    before = set(lines.read_text().splitlines())
+    rows = person.site.json("machines", "rotate-keys")
+    assert [row["name"] for row in rows] == ["m2", "m3"]
+    after = set(lines.read_text().splitlines())
+    assert len(after) == 2
+    assert not after & before
+    known = ("-o", "UserKnownHostsFile=/etc/c101/known_hosts", "-o", "BatchMode=yes")
+    refused = m2.run("ssh", "-i", "/tmp/old_key", *known, f"c101@{m1.address}", check=False)
+    assert "Permission denied" in refused.stderr
+    assert person.states() == READY
+    assert "no key" in person.site.ctl("machines", "rotate-keys", "m1").stderr
+
+
 def test_a_machine_that_is_removed_keeps_no_trace(person: Person) -> None:
     m3 = person.machine("m3")
-    for command in commands("4."):
+    for number in range(3):
+        person.starts(f"leaving{number}.service", SLEEPER)
+    for command in commands("5."):
         person.types(command)
     assert set(person.states()) == {"m1", "m2"}
     left = m3.run(
@@ -214,10 +218,16 @@ def test_a_machine_that_is_removed_keeps_no_trace(person: Person) -> None:
     ).stdout.split()
     assert [path for path in left if not path.startswith(("/var/log/", "/tmp/"))] == []
     units = m3.run("systemctl", "list-units", "--all", "--plain", "--no-legend").stdout
-    assert not re.search(r"^(web@|db\d|lb|c101)", units, re.MULTILINE)
+    assert not re.search(r"^(leaving|c101)", units, re.MULTILINE)
     assert m3.run("systemctl", "is-system-running").stdout.strip() == "running"
     lines = (person.machine("m1").root / "var/lib/c101-relay/.ssh/authorized_keys").read_text()
     assert len(lines.splitlines()) == 1
+    rows = person.site.json("list-units")
+    assert {row["active"] for row in rows} == {"active"}
+    assert "m3" not in {row["machine"] for row in rows}
+    person.types("c101ctl destroy leaving0 leaving1 leaving2")
+    person.types("c101ctl machines add root@m3")
+    assert person.states() == READY
 
 
 def test_the_machine_of_the_kv_is_not_removed_by_mistake(person: Person) -> None:

@@ -58,6 +58,7 @@ class _Query:
 @click.option("-g", "--grep", default="", metavar="PATTERN", help="Only messages that match.")
 @click.option("-b", "--boot", default="", metavar="ID", help="Of a boot: 0 this, -1 the last.")
 @click.option("-S", "--since", default="", metavar="TIME", help="ISO 8601; or 15m, 2h, 3d ago.")
+@click.option("--everything", is_flag=True, help="Of the machines, not the cluster's units alone.")
 @click.option("--all-fields", is_flag=True, help="With -o json: every field there is.")
 @click.pass_obj
 def journal_command(
@@ -73,6 +74,7 @@ def journal_command(
     boot: str,
     since: str,
     all_fields: bool,
+    everything: bool,
 ) -> None:
     """Print what UNITS (all of them where none is named) have written; -n 0 is everything."""
     from c101.agents.client.agent_client import JournalMatch
@@ -85,6 +87,7 @@ def journal_command(
             grep=grep,
             boot=boot,
             all_fields=all_fields,
+            everything=everything,
         ),
         lines=lines,
         since_us=_since(since, now=SystemClock().time()),

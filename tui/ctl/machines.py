@@ -21,12 +21,12 @@ from c101.tui.ctl.membership import (
     metadata_option,
     teller,
 )
-from c101.tui.ctl.output import print_error, print_json, print_table
+from c101.tui.ctl.output import print_error, print_json, print_table, say
 from c101.tui.ctl.reaching import Trust, target_of
 from c101.tui.ctl.session import Options, session
 
 if TYPE_CHECKING:
-    from c101.agents.install.cluster import Member
+    from c101.agents.install.cluster import Cluster, Member
     from c101.agents.install.host import RemoteHost
     from c101.core.model.machine import Machine
 
@@ -104,6 +104,53 @@ def add_command(
     _report(options, hosts, asyncio.run(added()), dry_run=dry_run)
 
 
+@machines_command.command("upgrade")
+@click.argument("machines", nargs=-1, metavar="[MACHINE...]")
+@click.option("--join-timeout", type=click.FloatRange(1), default=60.0, show_default=True)
+@agent_dir_option
+@accept_option
+@click.pass_obj
+def upgrade_command(
+    options: Options,
+    *,
+    machines: tuple[str, ...],
+    join_timeout: float,
+    agent_dir: Path | None,
+    accept_new: bool,
+) -> None:
+    """Have machines (all, where none is named) run this version; their units run on.
+
+    One after the other, the one with the KV last; the first that fails ends it.
+    """
+    from c101.agents.install.cluster import Shipping
+
+    shipping = Shipping(agent_folder(agent_dir), teller(options))
+
+    async def upgraded(cluster: "Cluster", remote: "RemoteHost") -> "Member":
+        return await cluster.upgrade(remote, shipping, join_timeout)
+
+    _roll(options, machines, Trust(accept_new=accept_new), upgraded)
+
+
+@machines_command.command("rotate-keys")
+@click.argument("machines", nargs=-1, metavar="[MACHINE...]")
+@click.option("--join-timeout", type=click.FloatRange(1), default=60.0, show_default=True)
+@accept_option
+@click.pass_obj
+def rotate_keys_command(
+    options: Options, *, machines: tuple[str, ...], join_timeout: float, accept_new: bool
+) -> None:
+    """Give the agents of machines (all, where none is named) new keys; the old ones are shut out.
+
+    The agent on the machine of the KV has none.
+    """
+
+    async def rotated(cluster: "Cluster", remote: "RemoteHost") -> "Member":
+        return await cluster.rotate(remote, join_timeout)
+
+    _roll(options, machines, Trust(accept_new=accept_new), rotated, with_kv=bool(machines))
+
+
 @machines_command.command("remove")
 @click.argument("machines", nargs=-1, required=True, metavar="MACHINE...")
 @click.option("--force", is_flag=True, help="Stop units that fit nowhere else.")
@@ -155,6 +202,50 @@ def remove_command(
             return await _each(machines, one)
 
     _report(options, machines, asyncio.run(removed()), dry_run=False)
+
+
+def _roll(
+    options: Options,
+    names: tuple[str, ...],
+    trust: Trust,
+    work: "Callable[[Cluster, RemoteHost], Awaitable[Member]]",
+    *,
+    with_kv: bool = True,
+) -> None:
+    """Do *work* on machines, all that are there where none is named, one after the other.
+
+    That of the KV comes last, or without *with_kv* not at all; the first that fails ends it.
+    """
+    from c101.agents.ssh.endpoints import machine_target
+    from c101.tui.ctl.places import is_lost, machine_called
+
+    async def rolled() -> "dict[str, Member | C101Error]":
+        done: dict[str, Member | C101Error] = {}
+        async with (
+            session(options) as current,
+            host_of_kv(current, trust, "") as core,
+            cluster_of(current, core, teller(options)) as cluster,
+        ):
+            known = await current.registry.snapshot()
+            chosen = [machine_called(known, name) for name in names] or known.machines.values()
+            kv = core.facts.machine_id if core is not None else ""
+            for machine in sorted(chosen, key=lambda one: (one.id == kv, one.name)):
+                if not names and is_lost(machine):
+                    say(f"{machine.name} is lost, and left as it is")
+                    continue
+                if machine.id == kv and not with_kv:
+                    continue
+                try:
+                    target = machine_target(machine, current.address.ssh)
+                    async with asked_host(target, trust) as remote:
+                        done[machine.name] = await work(cluster, remote)
+                except C101Error as error:
+                    done[machine.name] = error
+                    break
+        return done
+
+    done = asyncio.run(rolled())
+    _report(options, tuple(done), list(done.values()), dry_run=False)
 
 
 def _spare_the_kv(machine: "Machine", core: "RemoteHost | None", *, force: bool) -> None:

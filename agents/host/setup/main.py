@@ -19,9 +19,14 @@ def main(arguments: Sequence[str]) -> int:
         "core": (CoreSpec, setup.core),
         "agent": (AgentSpec, setup.agent),
         "admit": (Admission, setup.admit),
-        "dismiss": (Admission, setup.dismiss),
     }
-    untold = {"key": setup.key, "remove": setup.remove}
+    untold = {
+        "key": setup.key,
+        "new-key": setup.new_key,
+        "use-key": setup.use_key,
+        "upgrade": setup.upgrade,
+        "remove": setup.remove,
+    }
     match list(arguments):
         case [verb] if verb in untold:
             outcome = untold[verb]()

@@ -35,14 +35,18 @@ class Places:
         return self.etc / "agent_key"
 
     @property
+    def next_key(self) -> Path:
+        """A key that is to take its place."""
+        return self.etc / "agent_key.new"
+
+    @property
     def known_hosts(self) -> Path:
         """The keys of the KV's host."""
         return self.etc / "known_hosts"
 
-    @property
-    def running(self) -> Path:
-        """Names which of the shipped programs the services were last started from."""
-        return self.etc / "running"
+    def told(self, what: str) -> Path:
+        """What the services of *what* (``core``, ``agent``) were told, and what they run."""
+        return self.etc / f"{what}.json"
 
     @property
     def units(self) -> Path:

@@ -34,10 +34,10 @@ class AgentSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """The agent of a machine, and the public key that it logs in with (empty: whichever)."""
+    """The agent of a machine, and the public keys that it may log in with; none shut it out."""
 
     machine_id: str
-    key: str = ""
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,9 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from c101.agents.host.runtime import SYSTEMD, RuntimeSettings, runtime_of
 from c101.agents.host.service_unit import (
@@ -13,7 +16,7 @@ from c101.agents.host.service_unit import (
     engine_unit,
     kv_unit,
 )
-from c101.agents.host.setup.admitted import admit, dismiss
+from c101.agents.host.setup.admitted import admit
 from c101.agents.host.setup.host import Host
 from c101.agents.host.setup.places import PROGRAMS, RELAY_USER, Places
 from c101.agents.host.setup.spec import Admission, AgentSpec, CoreSpec, Outcome
@@ -43,21 +46,21 @@ class Setup:
         host, places = self._host, self._places
         self._accounts(spec.admin)
         host.ensure_user(RELAY_USER, places.relay_home)
-        fresh = self._fresh("core")
+        fresh = self._programs_of("core") != self._installed()
         core = str(places.bin / "c101-core")
         listen = [word for url in spec.listen for word in ("--listen", url)]
         kv = [core, "kv", "--data-dir", str(places.kv_state), "--role-sockets"]
         kv += ["--socket-dir", str(places.sockets), *listen]
         engine = [core, "engine", "--kv", f"unix://{places.sockets}/kv-admin.sock"]
         self._serve([(KV_NAME, kv_unit(kv)), (ENGINE_NAME, engine_unit(engine))], fresh=fresh)
-        self._started("core")
+        self._keep("core", spec)
         return self._outcome()
 
     def agent(self, spec: AgentSpec) -> Outcome:
         """Run the agent."""
         host, places = self._host, self._places
         self._accounts(spec.admin)
-        fresh = self._fresh("agent")
+        fresh = self._programs_of("agent") != self._installed()
         known = "".join(f"{line}\n" for line in spec.known_hosts)
         fresh |= host.write(places.known_hosts, known)
         argv = [str(places.bin / "c101-agent"), "--runtime", "systemd", "--kv", spec.kv]
@@ -70,27 +73,46 @@ class Setup:
             pairs = (f"{key}={value}" for key, value in sorted(spec.metadata.items()))
             argv += ["--metadata", ",".join(pairs)]
         self._serve([(NAME, agent_unit(argv))], fresh=fresh)
-        self._started("agent")
+        self._keep("agent", spec)
         return self._outcome()
 
     def admit(self, admission: Admission) -> Outcome:
-        """Let the agent of a machine in, to its own socket."""
+        """Let the agent of a machine in by its keys, to its own socket."""
         places = self._places
-        program, sockets = str(places.bin / "c101-core"), str(places.sockets)
-        self._admitted(
-            admit(
-                self._admitted_now(),
-                admission.machine_id,
-                admission.key,
-                program=program,
-                sockets=sockets,
-            )
+        if not places.relay_home.is_dir():
+            raise ConfigError("no KV of c101 runs on this host", hint="c101ctl init makes one")
+        text = admit(
+            _text(places.admitted),
+            admission.machine_id,
+            admission.keys,
+            program=str(places.bin / "c101-core"),
+            sockets=str(places.sockets),
         )
+        # Root's, and readable: the user whose keys they are cannot let anybody in.
+        places.admitted.parent.mkdir(mode=0o755, exist_ok=True)
+        self._host.write(places.admitted, text)
         return self._outcome()
 
-    def dismiss(self, admission: Admission) -> Outcome:
-        """Let the agent of a machine in no more."""
-        self._admitted(dismiss(self._admitted_now(), admission.machine_id))
+    def new_key(self) -> Outcome:
+        """Make a key to take the agent's place, unless there is one."""
+        return Outcome(key=ensure_key(self._places.next_key).line)
+
+    def use_key(self) -> Outcome:
+        """Have the agent log in with the key that was made for it."""
+        key, fresh = self._places.agent_key, self._places.next_key
+        if fresh.exists():
+            fresh.with_name(fresh.name + ".pub").replace(key.with_name(key.name + ".pub"))
+            fresh.replace(key)
+            self._host.changed.append(f"changed {key}")
+        self._host.serve(NAME, changed=True)
+        return self._outcome()
+
+    def upgrade(self) -> Outcome:
+        """Have the services run by the programs that are installed now, told what they were."""
+        if (told := self._told("core")) is not None:
+            self.core(msgspec.convert(told["spec"], CoreSpec))
+        if (told := self._told("agent")) is not None:
+            self.agent(msgspec.convert(told["spec"], AgentSpec))
         return self._outcome()
 
     def remove(self) -> Outcome:
@@ -148,34 +170,36 @@ class Setup:
         for name, _ in units:
             host.serve(name, changed=changed[name] or fresh)
 
-    def _fresh(self, what: str) -> bool:
-        """Say whether other programs are installed than those *what* was started from."""
-        try:
-            return (self._places.running / what).read_text() != self._installed()
-        except FileNotFoundError:
-            return True
+    def _programs_of(self, what: str) -> str:
+        """Return the id of the programs that the services of *what* run; "" for none."""
+        document = self._told(what)
+        return str(document.get("programs", "")) if document else ""
 
-    def _started(self, what: str) -> None:
-        self._host.write(self._places.running / what, self._installed())
+    def _told(self, what: str) -> Any:
+        """Return what the services of *what* were told; ``None``: there are none."""
+        path = self._places.told(what)
+        try:
+            return msgspec.json.decode(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
+
+    def _keep(self, what: str, spec: CoreSpec | AgentSpec) -> None:
+        text = msgspec.json.encode({"programs": self._installed(), "spec": spec}).decode()
+        self._host.write(self._places.told(what), text, mode=0o600)
 
     def _installed(self) -> str:
         return Path(os.path.realpath(self._places.programs / "current")).name
 
-    def _admitted_now(self) -> str:
-        try:
-            return self._places.admitted.read_text()
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            raise ConfigError(f"{self._places.admitted}: {error.strerror}") from error
-
-    def _admitted(self, text: str) -> None:
-        folder = self._places.admitted.parent
-        if not self._places.relay_home.is_dir():
-            raise ConfigError("no KV of c101 runs on this host", hint="c101ctl init makes one")
-        folder.mkdir(mode=0o755, exist_ok=True)
-        # Root's, and readable: the user whose keys they are cannot let anybody in.
-        self._host.write(self._places.admitted, text)
-
     def _outcome(self) -> Outcome:
         return Outcome(changed=tuple(self._host.changed))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error

@@ -103,9 +103,34 @@ async def test_every_field_comes_where_it_is_asked_for(
         assert ("_TRANSPORT" in entry.fields) == wanted
 
 
-async def test_without_units_it_is_the_whole_journal(units: SystemdUnitManager) -> None:
-    found = entries(await read(units, JournalQuery(lines=2_000)))
+async def test_without_units_it_is_the_clusters_or_everything(
+    machine: Machine, units: SystemdUnitManager
+) -> None:
+    assert entries(await read(units, JournalQuery())) == []
+    found = entries(await read(units, JournalQuery(lines=2_000, everything=True)))
     assert "ssh.service" in {entry.unit for entry in found}
+    seen: list[JournalEntry] = []
+
+    async def follow() -> None:
+        async with units.journal(JournalQuery(follow=True)) as batches:
+            async for batch in batches:
+                seen.extend(batch.entries)
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.5)
+    # One that comes after the reading has begun is among them from its first word on.
+    for name in ("a.service", "b.service"):
+        await machine.run(name, f"Type=oneshot\nExecStart=/bin/echo hello {name}")
+        await machine.until_printed(name, f"hello {name}")
+    await systemctl("restart", "systemd-logind")
+    await asyncio.sleep(1.5)
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+    assert {entry.unit for entry in seen} == {"a.service", "b.service"}
+    assert [e.message for e in seen if b"hello" in e.message][-1:] == [b"hello b.service"]
+    stored = entries(await read(units, JournalQuery(lines=1_000)))
+    assert {entry.unit for entry in stored} == {"a.service", "b.service"}
 
 
 async def test_a_follower_sees_every_line_once_while_journald_is_restarted_and_emptied(

@@ -6,9 +6,10 @@ whoever asked reads: the pipe fills, and ``journalctl`` waits.
 
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from c101.agents.runtime.systemd.journal.export import Fields
 from c101.agents.runtime.systemd.journal.journalctl import USUAL_FIELDS, journalctl
@@ -22,6 +23,7 @@ from c101.core.model.journal import JournalEntry
 logger = logging.getLogger(__name__)
 
 _PRIORITY_DEFAULT = 6
+_ETC_MACHINE_ID = Path("/etc/machine-id")
 #: Where a user's own service manager logs from.
 _USER_MANAGER = b"init.scope"
 #: Where in a cursor journald put the entry's time: microseconds since 1970, hexadecimal.
@@ -32,10 +34,16 @@ _CURSOR = re.compile(r"[A-Za-z0-9=;_-]{1,512}")
 
 
 class JournalReader:
-    """Reads one machine's journal. ``user`` reads that of the calling user's own manager."""
+    """Reads one machine's journal. ``user`` reads that of the calling user's own manager.
 
-    def __init__(self, machine_id: str, clock: Clock, *, user: bool = False) -> None:
+    *units* are those that a reading is of which names none: it may grow meanwhile.
+    """
+
+    def __init__(
+        self, machine_id: str, clock: Clock, units: Collection[str], *, user: bool = False
+    ) -> None:
         self._machine_id = machine_id
+        self._units = units
         self._clock = clock
         self._whose = ["--user"] if user else []
 
@@ -53,23 +61,31 @@ class JournalReader:
         cursor = await self._last_cursor() if query.follow else ""
         place, gap = await self._place(query)
         wanted = [*self._whose, *_filters(query)]
-        lines = str(query.lines) if query.lines else "all"
-        async with journalctl([*wanted, *place, f"--lines={lines}"]) as output:
-            while fields := await output.more():
-                entries = self._entries(fields, query)
-                cursor = entries[-1].cursor
-                yield JournalBatch(entries=entries, gap=gap)
-                gap = False
+        lines = f"--lines={query.lines}" if query.lines else "--lines=all"
+        ours = not (query.units or query.everything)
+        # None of no units: journalctl would give all there is.
+        if not ours or self._units:
+            units = [f"--unit={unit}" for unit in self._units] if ours else []
+            async with journalctl([*wanted, *units, *place, lines]) as output:
+                while fields := await output.more():
+                    entries = self._entries(fields, query)
+                    cursor = entries[-1].cursor
+                    yield JournalBatch(entries=entries, gap=gap)
+                    gap = False
         yield JournalBatch(entries=(), gap=gap, caught_up=True)
         backoff = Backoff()
         while query.follow:
             after = [f"--after-cursor={cursor}"] if cursor else []
-            async with journalctl([*wanted, *after, "--follow", "--no-tail"]) as output:
+            async with journalctl([*wanted, *after, *_following()]) as output:
                 while fields := await output.more():
                     entries = self._entries(fields, query)
                     cursor = entries[-1].cursor
                     backoff.reset()
-                    yield JournalBatch(entries=entries)
+                    # Units come and go: which entries are theirs is seen as they come.
+                    if ours:
+                        entries = [entry for entry in entries if entry.unit in self._units]
+                    if entries:
+                        yield JournalBatch(entries=entries)
             logger.warning("journalctl ended; it is started again")
             await self._clock.sleep(backoff.next())
 
@@ -138,6 +154,17 @@ def _number(raw: bytes | None, default: int) -> int:
 
 def _time(microseconds: int) -> str:
     return f"@{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
+
+
+def _following() -> list[str]:
+    """Return what has journalctl wait for more.
+
+    By itself it would follow the present boot only, and take that from /proc, which in the sandbox
+    of a service within a container is another one's. Told to merge it does not; so that it is still
+    this machine's journal that is followed, its entries are asked for.
+    """
+    machine_id = _ETC_MACHINE_ID.read_text().strip()
+    return ["--follow", "--no-tail", "--merge", f"_MACHINE_ID={machine_id}"]
 
 
 def _filters(query: JournalQuery) -> Iterator[str]:
