@@ -169,13 +169,15 @@ async def test_a_follower_sees_every_line_once_while_journald_is_restarted_and_e
 async def test_a_cursor_whose_entry_is_gone_is_gone_on_from_with_a_word(
     machine: Machine, units: SystemdUnitManager
 ) -> None:
-    await machine.run("a.service", "Type=oneshot\nExecStart=/bin/echo one\nExecStart=/bin/echo two")
-    await machine.until_printed("a.service", "two")
-    found = await machine.entries("a.service")
+    await machine.run(
+        "vanished.service", "Type=oneshot\nExecStart=/bin/echo one\nExecStart=/bin/echo two"
+    )
+    await machine.until_printed("vanished.service", "two")
+    found = await machine.entries("vanished.service")
     first = next(entry for entry in found if entry.message == b"one")
     # As it would be after another journal took its place: same time, no such entry.
     gone = first.cursor.replace("s=", "s=f00", 1).replace("i=", "i=f", 1)
-    batches = await read(units, JournalQuery(units=("a.service",), after_cursor=gone))
+    batches = await read(units, JournalQuery(units=("vanished.service",), after_cursor=gone))
     assert batches[0].gap
     assert sum(batch.gap for batch in batches) == 1
     assert b"two" in [entry.message for entry in entries(batches)]
