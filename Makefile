@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROTO := kv auth rpc v3lock v3election health reflection reflection_v1alpha agent
 
-.PHONY: setup demo test quick fuzz check proto-current fmt lint types contracts proto wheel lock bench screenshots snapshots lab clean
+.PHONY: setup demo test quick fuzz check proto-current fmt lint types contracts proto wheel lock bench screenshots snapshots lab agent clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "c101 needs Python 3.11 or newer; set PYTHON=")'
@@ -70,6 +70,9 @@ screenshots: setup
 
 snapshots: setup
 	$(BIN)/python -m pytest tests/tui --snapshot-update
+
+agent: setup
+	$(BIN)/python -m c101.agents.install $(TARGETS)
 
 lab: setup
 	$(BIN)/python -m tests.lab $(MACHINES)

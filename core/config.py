@@ -6,6 +6,8 @@ computer that was started last. Files::
 
     ~/.config/c101/config.yaml              clusters: {prod: {kv: …, ssh: {…}, tls: {…}}},
                                             default: prod
+    ~/.config/c101/clusters/NAME.yaml       one cluster, {kv: …, ssh: …}: what ``init`` writes
+    ~/.config/c101/known_hosts              host keys that ``c101ctl hosts trust`` accepted
     ~/.local/state/c101/clusters/NAME.json  written by ``c101ctl local up``, removed by ``down``
 """
 
@@ -13,9 +15,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from c101.core.errors import ConfigError
 from c101.core.kv_tls import KvTls
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +131,11 @@ def _resolve(kv: str | None, cluster: str | None, environ: Mapping[str, str]) ->
     if len(configured.clusters) == 1:
         (only,) = configured.clusters
         return _by_name(only, configured, environ)
+    if configured.clusters:
+        raise ConfigError(
+            f"several clusters are configured: {', '.join(sorted(configured.clusters))}",
+            hint=f"--cluster NAME says which, or `default: NAME` in {config_path(environ)}",
+        )
     raise ConfigError(
         "no cluster is named, and none runs on this computer",
         hint="c101ctl local up --dir DIR starts one; --kv URL or --cluster NAME names one",
@@ -193,24 +203,55 @@ def _by_name(name: str, configured: ConfigFile, environ: Mapping[str, str]) -> C
     return ClusterAddress(name=name, kv=cluster.kv, ssh=cluster.ssh, tls=cluster.tls)
 
 
+def is_configured(environ: Mapping[str, str]) -> bool:
+    """Say whether the user's configuration may name a cluster."""
+    own = cluster_path(environ, "*")
+    return config_path(environ).exists() or any(own.parent.glob(own.name))
+
+
+def config_dir(environ: Mapping[str, str]) -> Path:
+    """Return where the user's configuration is."""
+    base = environ.get("XDG_CONFIG_HOME") or _home(environ) / ".config"
+    return Path(base) / "c101"
+
+
 def config_path(environ: Mapping[str, str]) -> Path:
     """Return where the configuration file is looked for."""
-    base = environ.get("XDG_CONFIG_HOME") or _home(environ) / ".config"
-    return Path(base) / "c101" / "config.yaml"
+    return config_dir(environ) / "config.yaml"
+
+
+def known_hosts_path(environ: Mapping[str, str]) -> Path:
+    """Return where host keys are that were accepted for c101."""
+    return config_dir(environ) / "known_hosts"
+
+
+def cluster_path(environ: Mapping[str, str], name: str) -> Path:
+    """Return where a cluster called *name* has a file of its own."""
+    return config_dir(environ) / "clusters" / f"{name}.yaml"
 
 
 def _config(environ: Mapping[str, str]) -> ConfigFile:
-    path = config_path(environ)
+    main = _read_yaml(config_path(environ), ConfigFile) or ConfigFile()
+    own = cluster_path(environ, "*")
+    found: dict[str, ConfiguredCluster] = {}
+    for path in sorted(own.parent.glob(own.name)):
+        cluster = _read_yaml(path, ConfiguredCluster)
+        if cluster is not None:
+            found[path.stem] = cluster
+    return replace(main, clusters={**found, **main.clusters})
+
+
+def _read_yaml(path: Path, kind: type[_T]) -> _T | None:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        return ConfigFile()
+        return None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     import msgspec  # noqa: PLC0415
 
     try:
-        return msgspec.yaml.decode(text, type=ConfigFile)
+        return msgspec.yaml.decode(text, type=kind)
     except msgspec.MsgspecError as error:
         raise ConfigError(f"{path}: {error}") from error
 

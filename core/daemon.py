@@ -4,6 +4,7 @@ Heavy imports stay inside the subcommands: ``--stdio`` is started for every conn
 """
 
 import os
+import re
 import socket
 import sys
 import threading
@@ -22,7 +23,12 @@ from c101.core.listen import Listen, TlsFlags, parse_listen, tls_flags
 if TYPE_CHECKING:
     import asyncio
 
+    from c101.core.kvserver.server import KvServer
+    from c101.core.registry.keyspace import Keyspace
+
 _CHUNK_BYTES = 65_536
+#: Where the sockets of a host's KV are.
+SYSTEM_SOCKETS = Path("/run/c101")
 
 
 @click.group(invoke_without_command=True)
@@ -32,7 +38,11 @@ _CHUNK_BYTES = 65_536
 def cli(context: click.Context, stdio: str | None, socket_dir: Path | None) -> None:
     """The KV and the scheduler of a c101 cluster."""
     if stdio is not None:
-        relay((socket_dir or _socket_directory()) / f"kv-{_role(stdio)}.sock")
+        name = f"kv-{_role(stdio)}.sock"
+        own = _socket_directory() / name
+        # A host's KV is root's, who may open a socket of it says its group.
+        found = own if own.exists() else SYSTEM_SOCKETS / name
+        relay(socket_dir / name if socket_dir else found)
     elif context.invoked_subcommand is None:
         click.echo(context.get_help())
         context.exit(2)
@@ -42,10 +52,23 @@ def cli(context: click.Context, stdio: str | None, socket_dir: Path | None) -> N
 @click.option("--data-dir", type=click.Path(path_type=Path), required=True, metavar="DIR")
 @click.option("--listen", multiple=True, metavar="URL", help="http(s)://ADDRESS:PORT")
 @click.option("--socket-dir", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--role-sockets",
+    is_flag=True,
+    help="There, serve viewers, operators and each machine's agent by sockets of their own.",
+)
+@click.option("--prefix", default="/c101/", show_default=True, help="Of the cluster's keys.")
 @tls_flags
 @kv_flags
 def kv(
-    data_dir: Path, listen: Sequence[str], socket_dir: Path | None, tls: TlsFlags, **flags: Any
+    *,
+    data_dir: Path,
+    listen: Sequence[str],
+    socket_dir: Path | None,
+    role_sockets: bool,
+    prefix: str,
+    tls: TlsFlags,
+    **flags: Any,
 ) -> None:
     """Serve the KV: etcd's v3 API on the data in DIR.
 
@@ -56,6 +79,8 @@ def kv(
     addresses = [parse_listen(url, tls) for url in listen]
     if not addresses and socket_dir is None:
         raise ConfigError("nothing to listen on", hint="give --listen URL or --socket-dir DIR")
+    if role_sockets and socket_dir is None:
+        raise ConfigError("--role-sockets: they are made in --socket-dir DIR")
     import uvloop  # noqa: PLC0415
 
     from c101.core import log  # noqa: PLC0415
@@ -63,7 +88,8 @@ def kv(
     log.configure(level=os.environ.get("C101_LOG_LEVEL", "info"))
     if socket_dir is not None:
         socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sys.exit(uvloop.run(_serve_kv(data_dir, addresses, socket_dir, tls, options)))
+    keyspace = _keyspace(prefix) if role_sockets else None
+    sys.exit(uvloop.run(_serve_kv(data_dir, addresses, socket_dir, tls, options, keyspace)))
 
 
 async def _serve_kv(
@@ -72,6 +98,7 @@ async def _serve_kv(
     socket_dir: Path | None,
     tls: TlsFlags,
     options: KvOptions,
+    keyspace: "Keyspace | None",
 ) -> int:
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
@@ -81,6 +108,7 @@ async def _serve_kv(
     from c101.core.kvserver.collection import tune_interpreter  # noqa: PLC0415
     from c101.core.kvserver.server import ADMIN_SOCKET, KvServer  # noqa: PLC0415
     from c101.core.notify import notify  # noqa: PLC0415
+    from c101.core.socket_group import ADMIN, give_to_group, role_group  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -90,18 +118,45 @@ async def _serve_kv(
         for address in addresses:
             files = tls.files() if address.secure else None
             await server.listen_tcp(address.host, address.port, files)
+        roles = None
         if socket_dir is not None:
             await server.listen_unix(socket_dir / ADMIN_SOCKET)
+            if keyspace is not None:
+                give_to_group(socket_dir / ADMIN_SOCKET, role_group(ADMIN))
+                roles = await _serve_roles(server, socket_dir, keyspace)
         tune_interpreter()
         for url in server.urls:
             logging.getLogger(__name__).info("serving the KV", extra={"url": url})
         notify("READY=1")
         lifeline = _hold_lifeline(loop)
         await stop.wait()
-        if lifeline is not None:
-            lifeline.cancel()
+        for task in filter(None, (lifeline, roles)):
+            task.cancel()
         notify("STOPPING=1")
     return 0
+
+
+async def _serve_roles(
+    server: "KvServer", socket_dir: Path, keyspace: "Keyspace"
+) -> "asyncio.Task[None]":
+    """Serve the sockets of roles; return what follows the machines that come and go."""
+    import asyncio  # noqa: PLC0415
+
+    from c101.core.clock import SystemClock  # noqa: PLC0415
+    from c101.core.role_sockets import RoleSockets  # noqa: PLC0415
+
+    roles = RoleSockets(server, socket_dir, keyspace, SystemClock())
+    await roles.listen()
+    return asyncio.create_task(roles.follow_machines(), name="role sockets")
+
+
+def _keyspace(prefix: str) -> "Keyspace":
+    from c101.core.registry.keyspace import Keyspace  # noqa: PLC0415
+
+    try:
+        return Keyspace(prefix)
+    except ValueError as exc:
+        raise ConfigError(f"--prefix: {exc}") from exc
 
 
 @cli.command()
@@ -129,14 +184,10 @@ async def _run_engine(urls: str, name: str, prefix: str, kv_tls: KvTls) -> None:
 
     from c101.core.clock import SystemClock  # noqa: PLC0415
     from c101.core.notify import notify  # noqa: PLC0415
-    from c101.core.registry.keyspace import Keyspace  # noqa: PLC0415
     from c101.core.rpc.dial import TlsOptions, dialer_for, split_urls  # noqa: PLC0415
     from c101.core.scheduler.engine import run_engine  # noqa: PLC0415
 
-    try:
-        keyspace = Keyspace(prefix)
-    except ValueError as exc:
-        raise ConfigError(f"--prefix: {exc}") from exc
+    keyspace = _keyspace(prefix)
     options = TlsOptions.of(kv_tls)
     dialers = [dialer_for(url, options) for url in split_urls(urls)]
     stop = asyncio.Event()
@@ -173,12 +224,12 @@ def _hold_lifeline(loop: "asyncio.AbstractEventLoop") -> "asyncio.Task[None] | N
 def _socket_directory() -> Path:
     """Return where the sockets of this user's core are."""
     if os.geteuid() == 0:
-        return Path("/run/c101")
+        return SYSTEM_SOCKETS
     return Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}")) / "c101"
 
 
 def _role(role: str) -> str:
-    if not role.replace("-", "").isalnum():
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", role) or role.startswith("."):
         raise ConfigError(f"--stdio {role!r}: not a role")
     return role
 

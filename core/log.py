@@ -6,9 +6,12 @@ printed.
 
 import json
 import logging
+import os
 import sys
 from typing import TextIO
 
+#: syslog's priorities by our levels.
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.NOTSET, 7))
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -28,6 +31,16 @@ class TextFormatter(logging.Formatter):
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
+
+
+class JournalFormatter(TextFormatter):
+    """The same for journald, which has the time and knows a priority before a line (sd-daemon)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render *record* without its time, every line of it with its priority."""
+        text = super().format(record).partition(" ")[2]
+        priority = next(value for level, value in _PRIORITIES if record.levelno >= level)
+        return "\n".join(f"<{priority}>{line}" for line in text.split("\n"))
 
 
 class JsonFormatter(logging.Formatter):
@@ -50,7 +63,18 @@ class JsonFormatter(logging.Formatter):
 def configure(*, mode: str = "text", level: str = "info", stream: TextIO | None = None) -> None:
     """Send the root logger to *stream* (standard error) in *mode*, ``text`` or ``json``."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter() if mode == "json" else TextFormatter())
+    text = JournalFormatter() if stream is None and _is_journal() else TextFormatter()
+    handler.setFormatter(JsonFormatter() if mode == "json" else text)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def _is_journal() -> bool:
+    """Say whether standard error is journald's (systemd: $JOURNAL_STREAM)."""
+    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return (device, inode) == (str(found.st_dev), str(found.st_ino))

@@ -6,7 +6,7 @@ import asyncio
 from c101.examples import http
 
 
-async def _main(name: str, port: int) -> None:
+async def _main(name: str, address: str, port: int) -> None:
     rows: dict[str, int] = {}
 
     async def answer(path: str) -> str:
@@ -14,13 +14,14 @@ async def _main(name: str, port: int) -> None:
         print(f"row {rows[path]} of {path}", flush=True)
         return f"{name} has {rows[path]} rows"
 
-    print(f"{name} serves on 127.0.0.1:{port}", flush=True)
-    await http.serve(port, answer)
+    print(f"{name} serves on {address}:{port}", flush=True)
+    await http.serve(address, port, answer)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
-    asyncio.run(_main(options.name, options.port))
+    asyncio.run(_main(options.name, options.address, options.port))

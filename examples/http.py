@@ -9,8 +9,8 @@ IDLE_SECONDS_MAX = 10.0
 Handler = Callable[[str], Awaitable[str]]
 
 
-async def serve(port: int, handler: Handler) -> None:
-    """Answer GET requests on loopback: *handler* gets the path and returns the page's text."""
+async def serve(address: str, port: int, handler: Handler) -> None:
+    """Answer GET requests: *handler* gets the path and returns the page's text."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -27,7 +27,7 @@ async def serve(port: int, handler: Handler) -> None:
 
     # A copy of this unit that is being replaced elsewhere on this computer may hold the port still.
     server = await asyncio.start_server(
-        connected, "127.0.0.1", port, limit=HEAD_BYTES_MAX, reuse_port=True
+        connected, address, port, limit=HEAD_BYTES_MAX, reuse_port=True
     )
     async with server:
         await server.serve_forever()

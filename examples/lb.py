@@ -60,16 +60,18 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write_eof()
 
 
-async def _main(port: int) -> None:
+async def _main(address: str, port: int) -> None:
     services = Registered("/services/web/")
     balancer = Balancer(services.found)
-    server = await asyncio.start_server(balancer.connected, "127.0.0.1", port, reuse_port=True)
-    print(f"lb serves on http://127.0.0.1:{port}", flush=True)
+    server = await asyncio.start_server(balancer.connected, address, port, reuse_port=True)
+    print(f"lb serves on http://{address}:{port}", flush=True)
     async with server, asyncio.TaskGroup() as group:
         group.create_task(services.follow())
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    asyncio.run(_main(parser.parse_args().port))
+    options = parser.parse_args()
+    asyncio.run(_main(options.address, options.port))

@@ -7,16 +7,16 @@ from c101.examples import http
 from c101.examples.registered import Registered
 
 
-async def _main(name: str, port: int) -> None:
+async def _main(name: str, address: str, port: int) -> None:
     services = Registered("/services/db")
 
     async def answer(_path: str) -> str:
         return f"hello from {name}: {await _data(services.found)}\n"
 
-    print(f"{name} serves on 127.0.0.1:{port}", flush=True)
+    print(f"{name} serves on {address}:{port}", flush=True)
     async with asyncio.TaskGroup() as group:
         group.create_task(services.follow())
-        group.create_task(http.serve(port, answer))
+        group.create_task(http.serve(address, port, answer))
 
 
 async def _data(databases: dict[str, str]) -> str:
@@ -35,6 +35,7 @@ async def _data(databases: dict[str, str]) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
-    asyncio.run(_main(options.name, options.port))
+    asyncio.run(_main(options.name, options.address, options.port))

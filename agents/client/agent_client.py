@@ -1,7 +1,8 @@
 """One agent, called over a channel."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
@@ -10,6 +11,7 @@ from c101.core.model.host import (
     JournalBatch,
     MachineFacts,
     MachineUsage,
+    TimerRuns,
     UnitProcess,
     UnitResources,
     UnitStatus,
@@ -23,6 +25,27 @@ from c101.core.rpc.status import Code, RpcError
 #: How long an agent may take for an answer that is not a stream.
 TIMEOUT_SECONDS = 10.0
 _SERVICE = "/c101.agent.v1."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalMatch:
+    """Which of a journal's entries are meant (all of them where nothing is said), and how much.
+
+    ``grep`` is a regular expression where journald keeps the journal, else a plain text; ``boot`` a
+    boot's id, or 0, -1 … Nothing said of units means the cluster's; with ``everything`` it is all
+    that the machine's journal has. With ``all_fields`` entries carry every field that they have.
+    """
+
+    units: tuple[str, ...] = ()
+    priority_max: int | None = None
+    identifier: str = ""
+    grep: str = ""
+    boot: str = ""
+    all_fields: bool = False
+    everything: bool = False
+
+
+_ALL = JournalMatch()
 
 
 class AgentClient:
@@ -90,6 +113,7 @@ class AgentClient:
             ),
             ignored=tuple(answer.ignored),
             resources=_resources(answer.resources) if answer.HasField("resources") else None,
+            runs=_runs(answer.runs) if answer.HasField("runs") else None,
         )
 
     async def reload(self, name: str) -> None:
@@ -114,9 +138,8 @@ class AgentClient:
     @asynccontextmanager
     async def journal(
         self,
+        match: JournalMatch = _ALL,
         *,
-        units: Sequence[str] = (),
-        priority_max: int | None = None,
         after_cursor: str = "",
         since_us: int = 0,
         lines: int = 0,
@@ -125,8 +148,13 @@ class AgentClient:
         """Read the machine's journal, oldest first; *lines* 0 is everything before following."""
         machine_id = await self._id()
         request = pb.ReadJournalRequest(
-            units=units,
-            priority=priority_max,
+            units=match.units,
+            priority=match.priority_max,
+            identifier=match.identifier,
+            grep=match.grep,
+            boot=match.boot,
+            all_fields=match.all_fields,
+            everything=match.everything,
             after_cursor=after_cursor,
             since_us=since_us,
             lines=lines,
@@ -180,6 +208,13 @@ def _resources(used: pb.UnitResources) -> UnitResources:
     )
 
 
+def _runs(runs: pb.TimerRuns) -> TimerRuns:
+    return TimerRuns(
+        last=runs.last_us / 1e6 if runs.last_us else None,
+        next=runs.next_us / 1e6 if runs.next_us else None,
+    )
+
+
 def _usage(message: bytes) -> MachineUsage:
     usage = pb.Usage.FromString(message)
     return MachineUsage(
@@ -207,6 +242,7 @@ def _journal_batch(message: bytes, machine_id: str) -> JournalBatch:
             message=entry.message,
             pid=entry.pid,
             identifier=entry.identifier,
+            fields=dict(entry.fields),
         )
         for entry in batch.entries
     )

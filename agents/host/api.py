@@ -13,7 +13,7 @@ from c101.agents.machine.usage import UsageSampler
 from c101.agents.runtime.unit_manager import JournalQuery, LoadedUnit, UnitManager
 from c101.core.clock import Clock
 from c101.core.errors import C101Error, NotFoundError
-from c101.core.model.host import JournalBatch, MachineUsage, UnitResources
+from c101.core.model.host import JournalBatch, MachineUsage, TimerRuns, UnitResources
 from c101.core.proto import agent_pb2 as pb
 from c101.core.rpc.server import ServerStream, StreamHandler, UnaryHandler, unary
 from c101.core.rpc.status import Code, RpcError
@@ -51,15 +51,15 @@ class AgentApi:
         self._clock = clock
         self._kv_link = kv_link
 
-    def unary_methods(self) -> dict[str, UnaryHandler]:
-        """Return the methods with one answer, by path."""
+    def unary_methods(self, *, may_change: bool = True) -> dict[str, UnaryHandler]:
+        """Return the methods with one answer, by path; for a viewer, those that change refuse."""
         methods: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
             "Machine/Facts": self._facts,
             "Machine/Ping": self._ping,
             "Units/ListUnits": self._list_units,
             "Units/UnitStatus": self._unit_status,
-            "Units/ReloadUnit": self._reload_unit,
-            "Units/ResetFailedUnit": self._reset_failed_unit,
+            "Units/ReloadUnit": self._reload_unit if may_change else _refuse,
+            "Units/ResetFailedUnit": self._reset_failed_unit if may_change else _refuse,
         }
         return {_SERVICE + path: unary(method) for path, method in methods.items()}
 
@@ -110,6 +110,7 @@ class AgentApi:
                     ignored=unit.ignored,
                     status_text=unit.status_text,
                     resources=_resources(unit.resources),
+                    runs=_runs(unit.runs),
                 ).SerializeToString()
         raise RpcError(Code.NOT_FOUND, f"unit {name} is not on this machine")
 
@@ -141,13 +142,22 @@ class AgentApi:
             since_us=request.since_us,
             lines=request.lines,
             follow=request.follow,
+            identifier=request.identifier,
+            grep=request.grep,
+            boot=request.boot,
+            all_fields=request.all_fields,
+            everything=request.everything,
         )
-        async with self._units.journal(query) as chunks:
-            async for chunk in chunks:
-                for batch in _batches(chunk):
-                    stream.send(batch)
-                    # A reader that does not read holds us here: the journal waits on disk.
-                    await stream.drain()
+        try:
+            async with self._units.journal(query) as chunks:
+                async for chunk in chunks:
+                    for batch in _batches(chunk):
+                        stream.send(batch)
+                        # A reader that does not read holds us: the journal waits on disk.
+                        await stream.drain()
+        except C101Error as error:
+            # Nothing that was asked for can be wrong but a cursor, a boot or an expression.
+            raise RpcError(Code.INVALID_ARGUMENT, str(error)) from error
 
 
 async def _order(order: Awaitable[None]) -> None:
@@ -163,6 +173,11 @@ async def _only_message(stream: ServerStream) -> bytes:
     async for message in stream:
         return message
     raise RpcError(Code.INVALID_ARGUMENT, "the request is missing")
+
+
+async def _refuse(request: bytes) -> bytes:
+    del request
+    raise RpcError(Code.PERMISSION_DENIED, "viewers change nothing")
 
 
 def _microseconds(seconds: float) -> int:
@@ -212,6 +227,14 @@ def _resources(used: UnitResources | None) -> pb.UnitResources | None:
     )
 
 
+def _runs(runs: TimerRuns | None) -> pb.TimerRuns | None:
+    if runs is None:
+        return None
+    return pb.TimerRuns(
+        last_us=_microseconds(runs.last or 0), next_us=_microseconds(runs.next or 0)
+    )
+
+
 def _processes(pids: Iterable[int]) -> list[pb.Process]:
     found = []
     for pid in pids:
@@ -246,6 +269,7 @@ def _batches(chunk: JournalBatch) -> list[bytes]:
                     message=entry.message,
                     pid=entry.pid,
                     identifier=entry.identifier,
+                    fields=entry.fields,
                 )
                 for entry in chunk.entries[start : start + JOURNAL_BATCH_MAX]
             ],

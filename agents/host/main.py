@@ -11,12 +11,19 @@ from c101.core.errors import C101Error
 from c101.core.kv_tls import KV_TLS
 
 DEFAULT_LEASE_TTL_SECONDS = 6
+#: Where the sockets of a machine are.
+SYSTEM_SOCKETS = Path("/run/c101")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``c101-agent``; ends the process with its exit status."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if words[:1] == ["setup"]:
+            from c101.agents.host.setup.main import main as setup
+
+            sys.exit(setup(words[1:]))
+        options = _parser().parse_args(words)
         sys.exit(_relay(options) if options.stdio else _serve(options))
     except C101Error as error:
         print(f"c101-agent: {error}", file=sys.stderr)
@@ -29,7 +36,11 @@ def _relay(options: argparse.Namespace) -> int:
     # Imported here: a relay is started for every link and should cost next to nothing.
     from c101.agents.ssh.relay import relay
 
-    return relay(_socket_dir(options) / f"agent-{options.stdio}.sock")
+    name = f"agent-{options.stdio}.sock"
+    own = _socket_dir(options) / name
+    # A machine's agent is root's; one without systemd may be a user's.
+    system = SYSTEM_SOCKETS / name
+    return relay(own if options.socket_dir or own.exists() else system)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -42,7 +53,7 @@ def _socket_dir(options: argparse.Namespace) -> Path:
     if options.socket_dir is not None:
         return Path(options.socket_dir)
     if os.geteuid() == 0:
-        return Path("/run/c101")
+        return SYSTEM_SOCKETS
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "c101"
 
 
@@ -58,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     for name, (flag, variable, what) in KV_TLS.items():
         default = os.environ.get(variable, "")
         add(flag, dest=name, metavar="FILE", default=default, help=f"{what} [env: {variable}]")
+    add("--kv-identity", metavar="FILE", default="", help="SSH key for a KV at ssh://")
+    known = "known_hosts with the keys of a KV at ssh://, beside the usual ones"
+    add("--kv-known-hosts", metavar="FILE", default="", help=known)
+    add("--kv-socket", metavar="FILE", help="serve the KV there to this machine's programs")
+    add("--address", default="127.0.0.1", help="where others reach what runs on this machine")
     add("--name", help="what people call this machine (default: its host name)")
     add("--machine-id", metavar="ID", help="default: /etc/machine-id, or one kept in --data-dir")
     add("--metadata", metavar="K=V,...", default="", help="what units may ask of this machine")

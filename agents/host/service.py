@@ -6,26 +6,32 @@ import contextlib
 import os
 import secrets
 import signal
-from collections.abc import Mapping
+import sys
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from c101 import __version__
 from c101.agents.host.agent import Agent, AgentSettings
 from c101.agents.host.api import AgentApi, Identity
+from c101.agents.host.kv_access import KvAccess, kv_dialers
+from c101.agents.host.kv_socket import KvSocket
 from c101.agents.host.runtime import RuntimeSettings, default_runtime, runtime_of
 from c101.agents.machine import facts
 from c101.agents.ssh.gateway import Gateway, GatewaySettings
 from c101.core import log
 from c101.core.clock import Clock, SystemClock
+from c101.core.config import SshAccess
 from c101.core.errors import C101Error, ConfigError
 from c101.core.etcd.client import Client
 from c101.core.kv_tls import KV_TLS, KvTls
 from c101.core.lifeline import watch_lifeline
-from c101.core.model.machine import MachinePresence
+from c101.core.model.machine import MachinePresence, parse_metadata
 from c101.core.notify import notify, notify_ready, watchdog_seconds
 from c101.core.registry.keyspace import Keyspace
-from c101.core.rpc.dial import TlsOptions, dialer_for, split_urls
+from c101.core.registry.roles import OPERATOR, VIEWER
+from c101.core.rpc.dial import Dialer
 from c101.core.rpc.server import Server
+from c101.core.socket_group import ADMIN, give_to_group, role_group
 
 _ETC_MACHINE_ID = Path("/etc/machine-id")
 #: Names the socket whose end is the end of a cluster on this computer.
@@ -58,7 +64,7 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         machine_id=machine_id,
         runtime=runtime_name,
         version=__version__,
-        metadata=_metadata(options.metadata),
+        metadata=parse_metadata(options.metadata),
         facts=host,
     )
     presence = MachinePresence(
@@ -69,22 +75,26 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         runtime=runtime_name,
         cpus=host.cpus,
         memory_bytes=host.memory_bytes,
+        addresses=(options.address,),
         metadata=identity.metadata,
         since=clock.time(),
     )
     tls = KvTls(**{name: getattr(options, name) for name in KV_TLS})
-    dialers = [dialer_for(url, TlsOptions.of(tls)) for url in split_urls(options.kv)]
+    ssh = SshAccess(identity=options.kv_identity, known_hosts=options.kv_known_hosts)
+    access = KvAccess(urls=options.kv, tls=tls, ssh=ssh)
     settings = RuntimeSettings(
         name=presence.runtime,
         data_dir=data_dir,
         machine_id=machine_id,
         boot_id=host.boot_id,
         lifeline=os.environ.get(LIFELINE_VARIABLE),
-        environment=_kv_environment(options.kv, tls),
+        environment=_unit_environment(options, tls),
     )
     async with (
         runtime_of(settings, clock) as units,
+        kv_dialers(access, clock) as dialers,
         Client(dialers, clock=clock) as client,
+        _kv_socket(options.kv_socket, dialers),
     ):
         agent_settings = AgentSettings(
             presence=presence,
@@ -97,11 +107,30 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         await _serve_until_told(options, socket_dir, data_dir, agent, api, clock)
 
 
-def _kv_environment(kv: str, tls: KvTls) -> dict[str, str]:
-    """Return the variables by which what runs in a unit reaches the KV, from any directory."""
+def _unit_environment(options: argparse.Namespace, tls: KvTls) -> dict[str, str]:
+    """Return what units find in their environment: how they reach the KV, and are reached.
+
+    Paths are such that they hold from any directory.
+    """
+    here = {"C101_ADDRESS": options.address, "C101_PYTHON": sys.executable}
+    if options.kv_socket:
+        return {"C101_KV": f"unix://{Path(options.kv_socket).absolute()}", **here}
     files = {variable: getattr(tls, name) for name, (_, variable, _) in KV_TLS.items()}
     given = {variable: str(Path(file).absolute()) for variable, file in files.items() if file}
-    return {"C101_KV": kv, **given}
+    return {"C101_KV": options.kv, **given, **here}
+
+
+@contextlib.asynccontextmanager
+async def _kv_socket(path: str | None, dialers: Sequence[Dialer]) -> AsyncIterator[None]:
+    if not path:
+        yield
+        return
+    socket = KvSocket(Path(path), dialers)
+    await socket.start()
+    try:
+        yield
+    finally:
+        await socket.close()
 
 
 async def _serve_until_told(
@@ -113,9 +142,14 @@ async def _serve_until_told(
     clock: Clock,
 ) -> None:
     lifeline = os.environ.get(LIFELINE_VARIABLE)
-    server = Server(api.unary_methods(), api.stream_methods())
+    streams = api.stream_methods()
+    server = Server(api.unary_methods(), streams)
+    viewers = Server(api.unary_methods(may_change=False), streams)
     socket = socket_dir / "agent-admin.sock"
-    listening = await server.serve_unix(socket)
+    for role, serving in ((ADMIN, server), (OPERATOR, server), (VIEWER, viewers)):
+        path = socket_dir / f"agent-{role}.sock"
+        await serving.serve_unix(path)
+        give_to_group(path, role_group(role))
     gateway = await _gateway(options, data_dir, socket, clock)
     try:
         stop = asyncio.Event()
@@ -133,10 +167,9 @@ async def _serve_until_told(
             for task in running:
                 task.cancel()
     finally:
-        listening.close()
         if gateway is not None:
             await gateway.close()
-        await server.close(GRACE_SECONDS)
+        await asyncio.gather(server.close(GRACE_SECONDS), viewers.close(GRACE_SECONDS))
 
 
 async def _watchdog(seconds: float, clock: Clock) -> None:
@@ -187,13 +220,3 @@ def _machine_id(data_dir: Path) -> str:
     fresh = secrets.token_hex(16)
     kept.write_text(fresh + "\n")
     return fresh
-
-
-def _metadata(text: str) -> Mapping[str, str]:
-    found = {}
-    for pair in filter(None, text.split(",")):
-        key, equals, value = (part.strip() for part in pair.partition("="))
-        if not (key and equals and value):
-            raise ConfigError(f"metadata is key=value,...: {pair!r} is not")
-        found[key] = value
-    return found

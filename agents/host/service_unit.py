@@ -1,8 +1,9 @@
-"""``c101-agent.service``: the agent as systemd runs it, with what it needs and no more.
+"""The services of a host as systemd runs them, each with what it needs and no more.
 
 Units are services of their own: the agent may be stopped, killed or replaced, they run on. It is
 root, since the service manager does what root asks; of root's powers it keeps the two that it uses:
-to read every unit's files and to hand its sockets to their groups.
+to read every unit's files and to hand its sockets to their groups. The KV keeps the second, the
+engine none.
 """
 
 from collections.abc import Sequence
@@ -10,31 +11,22 @@ from collections.abc import Sequence
 from c101.agents.runtime.systemd.quote import quoted, quoted_argument
 
 NAME = "c101-agent.service"
+KV_NAME = "c101-kv.service"
+ENGINE_NAME = "c101-engine.service"
 
-_TEXT = """\
-[Unit]
-Description=c101 agent
-Wants=network-online.target
-After=network-online.target dbus.service systemd-journald.service
-StartLimitIntervalSec=0
-
-[Service]
-Type=notify
+_SERVICE = """\
 NotifyAccess=main
 ExecStart={command}
 Restart=always
 RestartSec=1
-WatchdogSec=30
 TimeoutStopSec=20
-StateDirectory=c101
-StateDirectoryMode=0700
 RuntimeDirectory=c101
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
 LimitNOFILE=65536
 OOMScoreAdjust=-900
 UMask=0077
-CapabilityBoundingSet=CAP_CHOWN CAP_DAC_READ_SEARCH
+CapabilityBoundingSet={capabilities}
 LockPersonality=yes
 NoNewPrivileges=yes
 PrivateTmp=yes
@@ -56,10 +48,62 @@ SystemCallFilter=@system-service
 [Install]
 WantedBy=multi-user.target
 """
+_AGENT = """\
+[Unit]
+Description=c101 agent
+Wants=network-online.target
+After=network-online.target dbus.service systemd-journald.service c101-kv.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+WatchdogSec=30
+StateDirectory=c101
+StateDirectoryMode=0700
+"""
+_KV = """\
+[Unit]
+Description=c101 KV
+After=network.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+StateDirectory=c101-kv
+StateDirectoryMode=0700
+"""
+_ENGINE = """\
+[Unit]
+Description=c101 engine
+After=c101-kv.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+"""
 
 
 def agent_unit(argv: Sequence[str], environment: Sequence[tuple[str, str]] = ()) -> str:
-    """Return the unit that runs *argv* with *environment* added."""
+    """Return the unit that runs the agent by *argv*, with *environment* added."""
+    return _unit(_AGENT, argv, environment, "CAP_CHOWN CAP_DAC_READ_SEARCH")
+
+
+def kv_unit(argv: Sequence[str]) -> str:
+    """Return the unit that runs the KV by *argv*; its data is in ``/var/lib/c101-kv``."""
+    return _unit(_KV, argv, (), "CAP_CHOWN")
+
+
+def engine_unit(argv: Sequence[str]) -> str:
+    """Return the unit that runs the engine by *argv*."""
+    return _unit(_ENGINE, argv, (), "")
+
+
+def _unit(
+    head: str, argv: Sequence[str], environment: Sequence[tuple[str, str]], capabilities: str
+) -> str:
     lines = [f"Environment={quoted(f'{name}={value}')}\n" for name, value in environment]
-    command = " ".join(map(quoted_argument, argv))
-    return _TEXT.format(command=command, environment="".join(lines))
+    return head + _SERVICE.format(
+        command=" ".join(map(quoted_argument, argv)),
+        capabilities=capabilities,
+        environment="".join(lines),
+    )

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from c101.core.model.host import JournalBatch, UnitResources
+from c101.core.model.host import JournalBatch, TimerRuns, UnitResources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +32,26 @@ class LoadedUnit:
     ignored: tuple[str, ...] = ()  # directives that are not honoured, "Section.Name"
     pids: tuple[int, ...] = field(default=())
     resources: UnitResources | None = None
+    runs: TimerRuns | None = None  # of a timer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalQuery:
-    """Which entries to read. ``lines`` limits what is read before following; 0 is all of it."""
+    """Which entries to read. ``lines`` limits what is read before following; 0 is all of it.
+
+    ``boot`` is a boot's id, or 0 for this one, -1 for the one before it and so on; ``grep`` is
+    looked for in messages. Without ``units`` it is those of the cluster, all that this runtime has
+    had; with ``everything`` all that the machine's journal has. With ``all_fields`` entries carry
+    every field they have.
+    """
 
     units: tuple[str, ...] = ()
     priority_max: int | None = None
+    identifier: str = ""
+    grep: str = ""
+    boot: str = ""
+    everything: bool = False
+    all_fields: bool = False
     after_cursor: str = ""
     since_us: int = 0
     lines: int = 0

@@ -11,19 +11,11 @@ from typing import Any
 
 import asyncssh
 
+from c101.agents.ssh.printable import printable
 from c101.core.errors import LinkLostError
 
 #: Kept of what the far command says on its standard error.
 COMPLAINT_BYTES_MAX = 4_096
-#: Shown of it.
-COMPLAINT_CHARACTERS_MAX = 300
-
-
-def printable(text: str) -> str:
-    """Return *text*, a host's own words, as one line that cannot drive a terminal."""
-    line = " ".join(text.split())
-    shown = "".join(character if character.isprintable() else "\ufffd" for character in line)
-    return shown[:COMPLAINT_CHARACTERS_MAX]
 
 
 class ChannelTransport(asyncio.Transport):

@@ -8,21 +8,24 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncssh
 from asyncssh.config import SSHConfig
 
-from c101.agents.ssh.channel_stream import ChannelSession, printable
+from c101.agents.ssh.channel_stream import ChannelSession
 from c101.agents.ssh.dial import (
     CHANNEL_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
+    INPUT_CHUNK_BYTES,
     KEEPALIVE_COUNT_MAX,
     KEEPALIVE_SECONDS,
     SYSTEM_KNOWN_HOSTS,
+    UNKNOWN_STATUS,
     WINDOW_BYTES,
+    Ran,
     SshTarget,
     user_known_hosts,
 )
@@ -31,9 +34,11 @@ from c101.agents.ssh.known_hosts import (
     KnownHost,
     KnownHosts,
     KnownKey,
+    UnknownHostError,
     load_known_hosts,
     pinned,
 )
+from c101.agents.ssh.printable import printable
 from c101.agents.ssh.public_key import PublicKey, parse_public_key
 from c101.core.errors import AuthError, C101Error, ConfigError, HostKeyError, LinkError
 
@@ -143,6 +148,27 @@ class Connection:
         except (asyncssh.Error, OSError) as error:
             raise LinkError(f"{self._name}: {printable(str(error))}") from error
 
+    async def run(self, command: str, data: bytes, sent: Callable[[int], None]) -> Ran:
+        """Run *command* with *data* as its input; *sent* hears how much is on its way.
+
+        Raises LinkError.
+        """
+        try:
+            process = await self._connection.create_process(command, encoding=None)
+            for at in range(0, len(data), INPUT_CHUNK_BYTES):
+                process.stdin.write(data[at : at + INPUT_CHUNK_BYTES])
+                await process.stdin.drain()
+                sent(min(at + INPUT_CHUNK_BYTES, len(data)))
+            process.stdin.write_eof()
+            done = await process.wait()
+        except (asyncssh.Error, OSError) as error:
+            raise LinkError(f"{self._name}: {printable(str(error))}") from error
+        return Ran(
+            status=UNKNOWN_STATUS if done.exit_status is None else done.exit_status,
+            output=_bytes(done.stdout),
+            complaint=_bytes(done.stderr),
+        )
+
     def _opened(self, task: "asyncio.Task[None]") -> None:
         self._opening.discard(task)
         if not task.cancelled():
@@ -155,6 +181,11 @@ class Connection:
         await asyncio.gather(*self._opening, return_exceptions=True)
         self._connection.abort()
         await self._connection.wait_closed()
+
+
+def _bytes(said: bytes | str | None) -> bytes:
+    # Of a process without an encoding it is bytes; asyncssh's type says what may be, of any.
+    return said.encode() if isinstance(said, str) else bytes(said or b"")
 
 
 class _Client(asyncssh.SSHClient):
@@ -337,10 +368,8 @@ def _host_key_error(name: str, met: _Met, reason: str) -> HostKeyError:
         about = f"; revoked: {revoked}" if revoked else ""
         return HostKeyError(f"{name}: {printable(reason)}{about}")
     if not met.known.is_known:
-        return HostKeyError(
-            f"{name}: the host is unknown; {showed} {offered}",
-            hint=f"if that is its key, add it to known_hosts as {met.host}",
-        )
+        text = f"{name}: the host is unknown; {showed} {offered}"
+        return UnknownHostError(text, name=met.host, key=offered)
     expected = ", ".join(
         f"{known.key} ({known.source})" for known in (*met.known.keys, *met.known.authorities)
     )

@@ -5,6 +5,7 @@ relay. Importing this module costs nothing: asyncssh is loaded, in a thread, by 
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,21 @@ KEEPALIVE_SECONDS = 5.0
 KEEPALIVE_COUNT_MAX = 3
 #: What a host may send ahead of a reader that sleeps, a channel.
 WINDOW_BYTES = 1024 * 1024
+#: What of a command's input is given to the link at a time.
+INPUT_CHUNK_BYTES = 256 * 1024
+#: The status of a command that was ended by a signal, or whose end nobody told.
+UNKNOWN_STATUS = -1
 #: The system's own, which are always read.
 SYSTEM_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What came of a command: its exit status, and what it wrote."""
+
+    status: int
+    output: bytes
+    complaint: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +134,25 @@ class SshLink:
         """Open a channel that runs *command* and attach *protocol* to it (see SshDialer.dial)."""
         connection = await self._connected()
         await connection.open(command, protocol)
+
+    async def run(
+        self,
+        command: str,
+        data: bytes = b"",
+        *,
+        seconds: float,
+        sent: Callable[[int], None] = lambda _: None,
+    ) -> Ran:
+        """Run *command* with *data* as its input; *sent* hears of the bytes on their way.
+
+        Raises LinkError, also when it takes longer than *seconds*; AuthError, HostKeyError.
+        """
+        connection = await self._connected()
+        try:
+            async with asyncio.timeout(seconds):
+                return await connection.run(command, data, sent)
+        except TimeoutError as error:
+            raise LinkError(f"{self.target.name}: no answer within {seconds:g} s") from error
 
     async def close(self) -> None:
         """End the connection and every channel on it; later dials fail."""

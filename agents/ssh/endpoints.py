@@ -4,21 +4,21 @@
 which leads to the socket of that role.
 """
 
+import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from c101.agents.ssh.dial import SshLink, SshTarget
 from c101.core.clock import Clock
-from c101.core.config import SshAccess
+from c101.core.config import SshAccess, known_hosts_path
 from c101.core.errors import ConfigError, LinkError
 from c101.core.model.machine import Machine
 
 AGENT_COMMAND = "c101-agent --stdio admin"
-#: What the path of an ``ssh://`` endpoint may be, and the relay's command.
-KV_COMMANDS = {
-    f"kv-{role}": f"c101-core --stdio {role}" for role in ("admin", "operator", "viewer")
-}
-KV_COMMAND = KV_COMMANDS["kv-admin"]
+KV_COMMAND = "c101-core --stdio admin"
+#: What the path of an ``ssh://`` endpoint may be: ``kv-`` and a role.
+_KV_PATH = re.compile(r"kv-(?P<role>admin|operator|viewer|agent-[A-Za-z0-9_.-]{1,64})")
 
 
 def kv_link(url: str, ssh: SshAccess, clock: Clock) -> tuple[SshLink, str]:
@@ -32,14 +32,18 @@ def kv_link(url: str, ssh: SshAccess, clock: Clock) -> tuple[SshLink, str]:
         port = parts.port
     except ValueError as error:
         raise ConfigError(f"endpoint {url!r}: {error}") from error
-    command = KV_COMMANDS.get(parts.path.strip("/") or "kv-admin")
-    if command is None or not parts.hostname:
+    path = _KV_PATH.fullmatch(parts.path.strip("/") or "kv-admin")
+    if path is None or not parts.hostname:
         raise ConfigError(f"not an endpoint: {url}", hint="ssh://core@host:22/kv-operator")
+    command = f"c101-core --stdio {path['role']}"
     return SshLink(target(ssh, parts.hostname, port, user=parts.username or ""), clock), command
 
 
 def machine_target(machine: Machine, ssh: SshAccess) -> SshTarget:
     """Return where *machine* is, pinned to the host keys of its record.
+
+    Who has a ``Host`` of the machine's name in their ``~/.ssh/config`` means that: by it they are
+    told how it is reached from where they are, and with which key. The pins hold all the same.
 
     Raises:
         LinkError: nothing says where it is.
@@ -50,6 +54,8 @@ def machine_target(machine: Machine, ssh: SshAccess) -> SshTarget:
             f"{machine.name}: no address is known of it",
             hint=f"c101ctl list-machines shows what is known of {machine.name}",
         )
+    if not ssh.identity and machine.name in named_hosts():
+        return target(ssh, machine.name, None, host_keys=record.host_keys)
     return target(
         ssh,
         record.addresses[0],
@@ -57,6 +63,20 @@ def machine_target(machine: Machine, ssh: SshAccess) -> SshTarget:
         user=record.ssh_user,
         host_keys=record.host_keys,
     )
+
+
+def named_hosts() -> set[str]:
+    """Return the names that the user's ssh configuration has a ``Host`` of; patterns are none."""
+    try:
+        text = (Path.home() / ".ssh" / "config").read_text(errors="replace")
+    except OSError:
+        return set()
+    found: set[str] = set()
+    for line in text.splitlines():
+        word, *names = line.replace("=", " ", 1).split() or [""]
+        if word.lower() == "host":
+            found.update(name for name in names if not set(name) & set("*?!"))
+    return found
 
 
 def target(
@@ -77,6 +97,6 @@ def target(
         port=port,
         user=user or ssh.user or None,
         identity=Path(ssh.identity) if ssh.identity else None,
-        known_hosts=(Path(ssh.known_hosts),) if ssh.known_hosts else (),
+        known_hosts=(Path(ssh.known_hosts or known_hosts_path(os.environ)),),
         host_keys=host_keys,
     )

@@ -16,13 +16,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from c101.agents.ssh.public_key import PublicKey, parse_public_key
-from c101.core.errors import ConfigError
+from c101.core.errors import ConfigError, HostKeyError
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
 SSH_PORT = 22
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9._:%-]{1,253}")
 _USER = re.compile(r"(?!-)[A-Za-z0-9._@-]{1,64}")
+
+
+class UnknownHostError(HostKeyError):
+    """No file names the key of a host: *name* is what it would be called there."""
+
+    code = "unknown_host"
+
+    def __init__(self, message: str, *, name: str, key: PublicKey) -> None:
+        super().__init__(message, hint=f"if that is its key: c101ctl hosts trust {_typed(name)}")
+        self.name = name
+        self.key = key
+
+
+def _typed(name: str) -> str:
+    """Return ``host:port`` for ``[host]:port``, as people type it."""
+    host, bracket, port = name.removeprefix("[").partition("]:")
+    return f"{host}:{port}" if bracket else name
 
 
 @dataclass(frozen=True, slots=True)

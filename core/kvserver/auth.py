@@ -12,6 +12,7 @@ from c101.core.kv.answers import Durable
 from c101.core.kv.auth import role_changes, user_changes
 from c101.core.kv.auth.caller import Caller
 from c101.core.kv.auth.state import AuthState, Change
+from c101.core.kv.auth.store import AuthStore
 from c101.core.kv.refusal import refuse
 from c101.core.kvserver.context import Context, parse
 from c101.core.proto import rpc_pb2
@@ -26,9 +27,9 @@ _PATH = "/etcdserverpb.Auth/"
 class AuthService:
     """The Auth service on a store."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, auth: AuthStore) -> None:
         self._context = context
-        self._auth = context.auth
+        self._auth = auth
 
     def handlers(self) -> Mapping[str, UnaryHandler]:
         """Return the handlers by path."""

@@ -8,7 +8,7 @@ taken while there are none. A server that is never idle has one every ten minute
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from c101.core.clock import Clock
 from c101.core.rpc.server import Server
@@ -40,7 +40,9 @@ def tune_interpreter() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
-async def collect_when_idle(server: Server, clock: Clock, working: Callable[[], bool]) -> None:
+async def collect_when_idle(
+    servers: Sequence[Server], clock: Clock, working: Callable[[], bool]
+) -> None:
     """Collect everything, when there is something and nobody asks for anything, for ever.
 
     *working* says whether something that was asked for is not done yet.
@@ -52,9 +54,9 @@ async def collect_when_idle(server: Server, clock: Clock, working: Callable[[], 
         if not middle_passes:
             # Since the last time too little was made, and kept, to look for.
             continue
-        before = server.traffic()
+        before = [server.traffic() for server in servers]
         await clock.sleep(IDLE_SECONDS)
-        idle = server.traffic() == before and not working()
+        idle = [server.traffic() for server in servers] == before and not working()
         if idle or busy_times == BUSY_TIMES_MAX:
             gc.collect()
             busy_times = 0

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError, Message
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
+from c101.core.kv.auth.authority import Authority
 from c101.core.kv.auth.store import AuthStore
 from c101.core.kv.compactor import Compactor
 from c101.core.kv.reads import Reads
@@ -36,16 +37,18 @@ class Context:
     store: Store
     reads: Reads
     compactor: Compactor
-    auth: AuthStore
+    auth: Authority
     clock: Clock
     header: Callable[[int], bytes]
     options: KvOptions
-    client_urls: tuple[str, ...] = ()
+    client_urls: list[str] = field(default_factory=list)
     streams: set[ServerStream] = field(default_factory=set)
 
     @classmethod
-    def of(cls, store: Store, clock: Clock, options: KvOptions) -> "Context":
-        """Return the context of *store*."""
+    def of(
+        cls, store: Store, clock: Clock, options: KvOptions, auth: Authority | None = None
+    ) -> "Context":
+        """Return the context of *store*; *auth* is its auth store when nobody says another."""
         header = header_encoder(store.storage.cluster_id, store.storage.member_id, RAFT_TERM)
         store.watches.header = header
         store.watches.fragment_bytes_max = options.max_request_bytes + GRPC_OVERHEAD_BYTES
@@ -53,7 +56,7 @@ class Context:
             store=store,
             reads=Reads(store, clock),
             compactor=Compactor(store, clock),
-            auth=AuthStore(store, clock),
+            auth=auth or AuthStore(store, clock),
             clock=clock,
             header=header,
             options=options,

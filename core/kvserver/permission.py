@@ -2,23 +2,23 @@
 
 from collections.abc import Callable
 
+from c101.core.kv.auth.authority import Authority
 from c101.core.kv.auth.caller import Caller
-from c101.core.kv.auth.store import AuthStore
 from c101.core.rpc.server import UnaryCall, UnaryHandler
 
 
-def admins(auth: AuthStore, handler: UnaryHandler) -> UnaryHandler:
+def admins(auth: Authority, handler: UnaryHandler) -> UnaryHandler:
     """Return *handler* for callers with the root role only, while auth is on."""
     return _checked(auth, auth.require_admin, handler)
 
 
-def named(auth: AuthStore, handler: UnaryHandler) -> UnaryHandler:
+def named(auth: Authority, handler: UnaryHandler) -> UnaryHandler:
     """Return *handler* for callers who say who they are, while auth is on."""
     return _checked(auth, auth.require_named, handler)
 
 
 def _checked(
-    auth: AuthStore, require: Callable[[Caller], None], handler: UnaryHandler
+    auth: Authority, require: Callable[[Caller], None], handler: UnaryHandler
 ) -> UnaryHandler:
     def checked(call: UnaryCall, message: bytes) -> None:
         if auth.enabled:

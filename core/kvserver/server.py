@@ -1,10 +1,14 @@
 """The KV as a server: a store, its services, its background work, its listeners."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from c101.core.clock import Clock
+from c101.core.kv.auth.rights import Rights
+from c101.core.kv.auth.store import AuthStore
 from c101.core.kv.storage import Storage
 from c101.core.kv.store import Store
 from c101.core.kvserver.access import HttpAccess
@@ -25,12 +29,13 @@ from c101.core.kvserver.maintenance import MaintenanceService
 from c101.core.kvserver.metrics import Metrics
 from c101.core.kvserver.options import GRPC_OVERHEAD_BYTES, KvOptions
 from c101.core.kvserver.reflection import ReflectionService
+from c101.core.kvserver.roles import SocketAuthority
 from c101.core.kvserver.snapshot import SnapshotService
 from c101.core.kvserver.snapshot_keeper import SnapshotKeeper, SnapshotPlan
 from c101.core.kvserver.watch import WatchService
 from c101.core.rpc.limits import Limits
 from c101.core.rpc.peer import ADMIN_ROLE
-from c101.core.rpc.server import Server
+from c101.core.rpc.server import Server, UnaryHandler
 from c101.core.rpc.server_tls import ServerTls, ServerTlsFiles
 
 #: Calls that run when the server stops may take this long.
@@ -55,6 +60,8 @@ class KvServer:
         self._options = options
         self._directory = directory
         self._access = HttpAccess(options.host_names)
+        self._roles = SocketAuthority()
+        self._role_listeners: dict[str, tuple[Path, asyncio.Server]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         #: where it listens
         self.urls: list[str] = []
@@ -67,38 +74,12 @@ class KvServer:
             quota_bytes=options.quota_backend_bytes if options.quota_backend_bytes > 0 else None,
             write_bytes_max=options.max_request_bytes - LOG_ENTRY_BYTES,
         )
-        self.context = context = Context.of(store, self._clock, options)
-        lease = LeaseService(context)
-        unary = {
-            **KvService(context).handlers(),
-            **lease.handlers(),
-            **MaintenanceService(context).handlers(),
-            **ClusterService(context).handlers(),
-            **AuthService(context).handlers(),
-        }
-        # Lock and Election are clients of the services above, whatever these check.
-        inside = InProcess(context, dict(unary))
-        election, health = ElectionService(inside), HealthService(context)
-        unary.update(LockService(inside).handlers())
-        unary.update(election.handlers())
-        unary.update(health.handlers())
+        self.auth = AuthStore(store, self._clock)
+        self.context = context = Context.of(store, self._clock, options, self.auth)
         watch = WatchService(context)
-        streams = {
-            "/etcdserverpb.Watch/Watch": watch.watch,
-            "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
-            "/etcdserverpb.Maintenance/Snapshot": SnapshotService(context).snapshot,
-            **election.stream_handlers(),
-            **health.stream_handlers(),
-        }
-        streams.update(ReflectionService((*unary, *streams)).stream_handlers())
-        self.rpc = Server(
-            unary,
-            streams,
-            limits=Limits(
-                message_bytes_max=options.max_request_bytes + GRPC_OVERHEAD_BYTES,
-                streams_max=options.max_concurrent_streams,
-            ),
-        )
+        self.rpc = self._rpc(context, watch, AuthService(context, self.auth).handlers())
+        restricted = replace(context, auth=self._roles)
+        self._role_rpc = self._rpc(restricted, WatchService(restricted), {})
         metrics = Metrics(context, self.rpc, watch)
         gateway = Gateway(self.rpc, self._clock)
         self.rpc.http = HttpService(context, self._access, metrics, gateway).handle
@@ -107,7 +88,7 @@ class KvServer:
             loop.create_task(expire(store, self._clock), name="kv lease expiry"),
             loop.create_task(context.compactor.run(), name="kv compaction"),
             loop.create_task(
-                collect_when_idle(self.rpc, self._clock, lambda: context.working),
+                collect_when_idle((self.rpc, self._role_rpc), self._clock, lambda: context.working),
                 name="kv collection",
             ),
         ]
@@ -124,14 +105,47 @@ class KvServer:
             self._tasks.append(loop.create_task(keeper.run(), name="kv snapshots"))
         return self
 
+    def _rpc(
+        self, context: Context, watch: WatchService, more: Mapping[str, UnaryHandler]
+    ) -> Server:
+        """Return a server of all services on *context*, and of *more*."""
+        lease = LeaseService(context)
+        unary = {
+            **KvService(context).handlers(),
+            **lease.handlers(),
+            **MaintenanceService(context).handlers(),
+            **ClusterService(context).handlers(),
+            **more,
+        }
+        # Lock and Election are clients of the services above, whatever these check.
+        inside = InProcess(context, dict(unary))
+        election, health = ElectionService(inside), HealthService(context)
+        unary.update(LockService(inside).handlers())
+        unary.update(election.handlers())
+        unary.update(health.handlers())
+        streams = {
+            "/etcdserverpb.Watch/Watch": watch.watch,
+            "/etcdserverpb.Lease/LeaseKeepAlive": lease.keep_alive,
+            "/etcdserverpb.Maintenance/Snapshot": SnapshotService(context).snapshot,
+            **election.stream_handlers(),
+            **health.stream_handlers(),
+        }
+        streams.update(ReflectionService((*unary, *streams)).stream_handlers())
+        options = self._options
+        limits = Limits(
+            message_bytes_max=options.max_request_bytes + GRPC_OVERHEAD_BYTES,
+            streams_max=options.max_concurrent_streams,
+        )
+        return Server(unary, streams, limits=limits)
+
     async def __aexit__(self, *_exc: object) -> None:
         self.context.stop_streams()
-        await self.rpc.close(GRACE_SECONDS)
+        await asyncio.gather(self.rpc.close(GRACE_SECONDS), self._role_rpc.close(GRACE_SECONDS))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.context.reads.close()
-        self.context.auth.close()
+        self.auth.close()
         await self.context.store.close()
 
     async def listen_tcp(self, host: str, port: int, tls: ServerTlsFiles | None = None) -> str:
@@ -147,7 +161,7 @@ class KvServer:
         url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound_port}"
         self.urls.append(url)
         # Clients that follow the member list get what they can dial from anywhere here.
-        self.context.client_urls = (*self.context.client_urls, url)
+        self.context.client_urls.append(url)
         return url
 
     async def listen_unix(self, path: Path) -> str:
@@ -159,3 +173,23 @@ class KvServer:
         url = f"unix://{path}"
         self.urls.append(url)
         return url
+
+    async def listen_role(self, path: Path, role: str, rights: Rights, mode: int = 0o660) -> None:
+        """Listen on a unix socket whose users have *rights*, whatever they say of themselves.
+
+        Raises:
+            ConfigError: it cannot be had.
+        """
+        self._roles.add(role, rights)
+        listener = await self._role_rpc.serve_unix(path, mode, role=role)
+        self._role_listeners[role] = (path, listener)
+        self.urls.append(f"unix://{path}")
+
+    def close_role(self, role: str) -> None:
+        """Listen for *role* no more; who is connected may do nothing from now on."""
+        self._roles.remove(role)
+        path, listener = self._role_listeners.pop(role)
+        listener.close()
+        path.unlink(missing_ok=True)
+        self._role_rpc.end_role(role)
+        self.urls.remove(f"unix://{path}")

@@ -97,6 +97,14 @@ class UnitResources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimerRuns:
+    """When a timer elapsed last and does so next, seconds since 1970; ``None`` for never."""
+
+    last: float | None = None
+    next: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStatus:
     """A unit as its machine's runtime holds it. ``ignored`` are directives not honoured."""
 
@@ -106,6 +114,7 @@ class UnitStatus:
     processes: Sequence[UnitProcess] = ()
     ignored: Sequence[str] = ()
     resources: UnitResources | None = None
+    runs: TimerRuns | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

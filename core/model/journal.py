@@ -1,6 +1,7 @@
 """One line of a unit's journal."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -9,7 +10,8 @@ class JournalEntry:
 
     ``message`` is what the unit wrote, byte for byte: whoever shows it sanitises it. ``priority``
     is syslog's, 0 (emergency)
-    to 7 (debug). ``cursor`` resumes a read after this entry, on this machine only.
+    to 7 (debug). ``cursor`` resumes a read after this entry, on this machine only. ``fields`` are
+    all that the journal has of it, where they were asked for.
     """
 
     cursor: str
@@ -20,3 +22,4 @@ class JournalEntry:
     message: bytes
     pid: int = 0
     identifier: str = ""
+    fields: Mapping[str, bytes] = field(default_factory=dict)

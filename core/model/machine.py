@@ -7,6 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from c101.core.errors import ConfigError
+
+
+def parse_metadata(text: str) -> dict[str, str]:
+    """Read ``key=value,...``. Raises ConfigError."""
+    found = {}
+    for pair in filter(None, text.split(",")):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(f"metadata is key=value,...: {pair!r} is not")
+        found[key] = value
+    return found
+
 
 class MachineState(StrEnum):
     """What may be expected of a machine."""

@@ -174,18 +174,28 @@ class UnitStatusRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class UnitStatusResponse(_message.Message):
-    __slots__ = ("state", "processes", "ignored", "status_text", "resources")
+    __slots__ = ("state", "processes", "ignored", "status_text", "resources", "runs")
     STATE_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
     IGNORED_FIELD_NUMBER: _ClassVar[int]
     STATUS_TEXT_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
     state: UnitState
     processes: _containers.RepeatedCompositeFieldContainer[Process]
     ignored: _containers.RepeatedScalarFieldContainer[str]
     status_text: str
     resources: UnitResources
-    def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., status_text: _Optional[str] = ..., resources: _Optional[_Union[UnitResources, _Mapping]] = ...) -> None: ...
+    runs: TimerRuns
+    def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., status_text: _Optional[str] = ..., resources: _Optional[_Union[UnitResources, _Mapping]] = ..., runs: _Optional[_Union[TimerRuns, _Mapping]] = ...) -> None: ...
+
+class TimerRuns(_message.Message):
+    __slots__ = ("last_us", "next_us")
+    LAST_US_FIELD_NUMBER: _ClassVar[int]
+    NEXT_US_FIELD_NUMBER: _ClassVar[int]
+    last_us: int
+    next_us: int
+    def __init__(self, last_us: _Optional[int] = ..., next_us: _Optional[int] = ...) -> None: ...
 
 class ReloadUnitRequest(_message.Message):
     __slots__ = ("name",)
@@ -208,23 +218,40 @@ class ResetFailedUnitResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ReadJournalRequest(_message.Message):
-    __slots__ = ("units", "priority", "after_cursor", "since_us", "lines", "follow")
+    __slots__ = ("units", "priority", "after_cursor", "since_us", "lines", "follow", "grep", "boot", "identifier", "all_fields", "everything")
     UNITS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     AFTER_CURSOR_FIELD_NUMBER: _ClassVar[int]
     SINCE_US_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    GREP_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    IDENTIFIER_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    EVERYTHING_FIELD_NUMBER: _ClassVar[int]
     units: _containers.RepeatedScalarFieldContainer[str]
     priority: int
     after_cursor: str
     since_us: int
     lines: int
     follow: bool
-    def __init__(self, units: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., after_cursor: _Optional[str] = ..., since_us: _Optional[int] = ..., lines: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
+    grep: str
+    boot: str
+    identifier: str
+    all_fields: bool
+    everything: bool
+    def __init__(self, units: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., after_cursor: _Optional[str] = ..., since_us: _Optional[int] = ..., lines: _Optional[int] = ..., follow: _Optional[bool] = ..., grep: _Optional[str] = ..., boot: _Optional[str] = ..., identifier: _Optional[str] = ..., all_fields: _Optional[bool] = ..., everything: _Optional[bool] = ...) -> None: ...
 
 class JournalEntry(_message.Message):
-    __slots__ = ("cursor", "realtime_us", "unit", "priority", "message", "pid", "identifier")
+    __slots__ = ("cursor", "realtime_us", "unit", "priority", "message", "pid", "identifier", "fields")
+    class FieldsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     REALTIME_US_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -232,6 +259,7 @@ class JournalEntry(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     IDENTIFIER_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     cursor: str
     realtime_us: int
     unit: str
@@ -239,7 +267,8 @@ class JournalEntry(_message.Message):
     message: bytes
     pid: int
     identifier: str
-    def __init__(self, cursor: _Optional[str] = ..., realtime_us: _Optional[int] = ..., unit: _Optional[str] = ..., priority: _Optional[int] = ..., message: _Optional[bytes] = ..., pid: _Optional[int] = ..., identifier: _Optional[str] = ...) -> None: ...
+    fields: _containers.ScalarMap[str, bytes]
+    def __init__(self, cursor: _Optional[str] = ..., realtime_us: _Optional[int] = ..., unit: _Optional[str] = ..., priority: _Optional[int] = ..., message: _Optional[bytes] = ..., pid: _Optional[int] = ..., identifier: _Optional[str] = ..., fields: _Optional[_Mapping[str, bytes]] = ...) -> None: ...
 
 class JournalBatch(_message.Message):
     __slots__ = ("entries", "gap", "caught_up")

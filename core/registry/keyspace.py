@@ -52,7 +52,7 @@ _MACHINE_PARTS = {
 
 
 def _segment(text: str) -> str:
-    if not _SEGMENT.fullmatch(text) or text in {".", ".."}:
+    if not Keyspace.may_name(text):
         raise InvalidNameError(f"not a name for a key: {text[:256]!r}")
     return text
 
@@ -142,6 +142,11 @@ class Keyspace:
     def machine_intent(self, machine_id: str) -> str:
         """What operators want of a machine."""
         return self.machine(machine_id) + "intent"
+
+    @staticmethod
+    def may_name(text: str) -> bool:
+        """Say whether *text* may be a name in a path."""
+        return _SEGMENT.fullmatch(text) is not None and text not in {".", ".."}
 
     def parse(self, key: bytes) -> ParsedKey | None:
         """Say what *key* is; ``None`` for a key outside the prefix or of no kind known here."""

@@ -207,6 +207,10 @@ class Registry:
         if not result.succeeded:
             raise NotFoundError(f"machine {intent.id} is not known")
 
+    async def forget_machine(self, machine_id: str) -> None:
+        """Delete all that is known of a machine; what it reported ends with its lease."""
+        await self._client.delete_prefix(self._keyspace.machine(machine_id))
+
     # Placements, for the engine
 
     async def place(

@@ -171,6 +171,12 @@ class Server:
         self._socket_paths.append(path)
         return listener
 
+    def end_role(self, role: str) -> None:
+        """End the connections that came by the unix socket of *role*."""
+        for wire in list(self._wires):
+            if wire.role == role:
+                wire.abort()
+
     async def close(self, grace_seconds: float) -> None:
         """Stop listening, let calls end for *grace_seconds*, answer the rest UNAVAILABLE."""
         self.stopping.set()

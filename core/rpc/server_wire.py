@@ -26,7 +26,7 @@ class ServerWire(Wire):
         super().__init__()
         self._server = server
         self._peer = peer
-        self._role = role
+        self.role = role
         self._first = b""
         self._http2: ServerConnection | None = None
         self._http1: Http1Connection | None = None
@@ -40,7 +40,7 @@ class ServerWire(Wire):
             self.transport.abort()
             return
         if self._peer is None:
-            self._peer = peer_of(transport, self._role)
+            self._peer = peer_of(transport, self.role)
             if self._peer.kind == "tcp":
                 _keep_alive(transport.get_extra_info("socket"))
         seconds = self._server.limits.preface_seconds

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from c101.agents.client.agent_client import AgentClient
+from c101.agents.client.agent_client import AgentClient, JournalMatch
 from c101.core.errors import LinkError, NotFoundError
 from c101.core.model.host import UnitResources
 from c101.core.proto import agent_pb2 as pb
@@ -183,7 +183,15 @@ async def test_usage_comes_as_a_stream(client: AgentClient) -> None:
 async def test_the_journal_comes_in_batches_byte_for_byte(
     client: AgentClient, agent: Agent
 ) -> None:
-    async with client.journal(units=["web.service"], priority_max=0, lines=5) as batches:
+    match = JournalMatch(
+        units=("web.service",),
+        priority_max=0,
+        identifier="web",
+        grep="a+",
+        boot="-1",
+        all_fields=True,
+    )
+    async with client.journal(match, lines=5) as batches:
         got = [batch async for batch in batches]
     assert [batch.entries[0].message for batch in got] == [b"\xff0", b"\xff1", b"\xff2"]
     assert [(batch.gap, batch.caught_up) for batch in got] == [
@@ -194,7 +202,10 @@ async def test_the_journal_comes_in_batches_byte_for_byte(
     assert got[0].entries[0].machine_id == "m-1"
     assert agent.journal is not None
     assert agent.journal.HasField("priority")
-    assert (agent.journal.lines, list(agent.journal.units)) == (5, ["web.service"])
+    asked = agent.journal
+    assert (asked.lines, list(asked.units)) == (5, ["web.service"])
+    assert (asked.identifier, asked.grep, asked.boot) == ("web", "a+", "-1")
+    assert asked.all_fields
 
 
 async def test_without_a_priority_none_is_asked_for(client: AgentClient, agent: Agent) -> None:

@@ -56,7 +56,7 @@ async def site() -> AsyncIterator[Site]:
     channel = Channel(TcpDialer("127.0.0.1", listener.sockets[0].getsockname()[1]))
     await channel.unary("/s/echo", b"hello")
     site = Site(channel, clock)
-    collecting = asyncio.create_task(collect_when_idle(server, clock, lambda: site.working))
+    collecting = asyncio.create_task(collect_when_idle([server], clock, lambda: site.working))
     await clock.advance(0)
     yield site
     collecting.cancel()

@@ -255,3 +255,16 @@ def test_journals_of_units_that_are_gone_are_kept_up_to_a_number(
     prune(journal.root, keep=())
     assert journal.texts() == ["c.service"]
     assert journal.read(JournalQuery(after_cursor=first))[1] is True
+
+
+def test_a_text_or_an_identifier_is_looked_for_on_disk(journal: Journal) -> None:
+    for number in range(6):
+        journal.write("a.service", f"line {number}", f"other {number} (", priority=number)
+    assert journal.texts(JournalQuery(grep="other", lines=2)) == ["other 4 (", "other 5 ("]
+    # A plain text, in which nothing has a meaning: an agent works on no stranger's expression.
+    assert journal.texts(JournalQuery(grep="3 (")) == ["other 3 ("]
+    assert journal.texts(JournalQuery(grep="(a+)+$")) == []
+    assert journal.texts(JournalQuery(grep="line", priority_max=1)) == ["line 0", "line 1"]
+    assert len(journal.texts(JournalQuery(identifier="me"))) == 12
+    assert journal.texts(JournalQuery(identifier="m")) == []
+    assert journal.texts(JournalQuery(identifier="you", lines=3)) == []

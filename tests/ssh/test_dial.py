@@ -137,7 +137,7 @@ async def test_an_unknown_host_is_refused_with_its_fingerprint(
     place.known_hosts.unlink()
     with pytest.raises(HostKeyError, match="unknown; it showed ssh-ed25519 SHA256:") as caught:
         await dial(links(place.target(port)))
-    assert f"[127.0.0.1]:{port}" in str(caught.value.hint)
+    assert f"c101ctl hosts trust 127.0.0.1:{port}" in str(caught.value.hint)
     # ... and a pinned key makes it known
     await dial(links(place.target(port, host_keys=(key.strip(),))))
 

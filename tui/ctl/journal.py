@@ -1,12 +1,15 @@
 """``journal``: what units have written, merged over machines in the order of time."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
+from c101.core.clock import SystemClock
 from c101.core.errors import ConfigError, LinkError
 from c101.core.model.cluster import ClusterState
 from c101.core.model.journal import JournalEntry
@@ -19,12 +22,18 @@ from c101.tui.ctl.rows import rfc3339
 from c101.tui.ctl.session import Options, Session, run
 from c101.tui.render.sanitise import sanitise
 
+if TYPE_CHECKING:
+    from c101.agents.client.agent_client import JournalMatch
+
 PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 #: Lines printed where nobody says how many.
 LINES = 10
 #: Between tries to reach a machine again while following; the last one repeats.
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
+
+_AGO = re.compile(r"([0-9]{1,9}) ?([smhd])(?: ?ago)?")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 #: An entry and the name of its machine.
 _Entry = tuple[str, JournalEntry]
@@ -34,10 +43,9 @@ _Entry = tuple[str, JournalEntry]
 class _Query:
     """What is asked of each machine."""
 
-    units: Sequence[str]
+    match: "JournalMatch"
     lines: int
-    priority_max: int | None
-    follow: bool
+    since_us: int
 
 
 @click.command("journal")
@@ -46,6 +54,12 @@ class _Query:
 @click.option("-n", "--lines", type=click.IntRange(0), default=LINES, show_default=True)
 @click.option("-p", "--priority", help="This and graver: 0 to 7, or err, warning, info …")
 @click.option("-m", "--machine", default="", help="Only of this machine.")
+@click.option("-t", "--identifier", default="", help="Only of this syslog identifier.")
+@click.option("-g", "--grep", default="", metavar="PATTERN", help="Only messages that match.")
+@click.option("-b", "--boot", default="", metavar="ID", help="Of a boot: 0 this, -1 the last.")
+@click.option("-S", "--since", default="", metavar="TIME", help="ISO 8601; or 15m, 2h, 3d ago.")
+@click.option("--everything", is_flag=True, help="Of the machines, not the cluster's units alone.")
+@click.option("--all-fields", is_flag=True, help="With -o json: every field there is.")
 @click.pass_obj
 def journal_command(
     options: Options,
@@ -55,18 +69,33 @@ def journal_command(
     lines: int,
     priority: str | None,
     machine: str,
+    identifier: str,
+    grep: str,
+    boot: str,
+    since: str,
+    all_fields: bool,
+    everything: bool,
 ) -> None:
     """Print what UNITS (all of them where none is named) have written; -n 0 is everything."""
+    from c101.agents.client.agent_client import JournalMatch
+
     query = _Query(
-        units=[unit_name(unit) for unit in units],
+        match=JournalMatch(
+            units=tuple(unit_name(unit) for unit in units),
+            priority_max=_priority(priority),
+            identifier=identifier,
+            grep=grep,
+            boot=boot,
+            all_fields=all_fields,
+            everything=everything,
+        ),
         lines=lines,
-        priority_max=_priority(priority),
-        follow=follow,
+        since_us=_since(since, now=SystemClock().time()),
     )
 
     async def verb(session: Session) -> None:
         cluster = await session.registry.snapshot()
-        machines = _machines(cluster, query.units, machine)
+        machines = _machines(cluster, query.match.units, machine)
         if follow:
             await _follow(session, machines, query)
         else:
@@ -83,6 +112,20 @@ def _priority(text: str | None) -> int | None:
     if text.isdigit() and int(text) < len(PRIORITIES):
         return int(text)
     raise ConfigError(f"not a priority: {text}", hint="0 to 7, or " + ", ".join(PRIORITIES))
+
+
+def _since(text: str, *, now: float) -> int:
+    """Return a time in microseconds since 1970; 0 for none. Raises ConfigError."""
+    if not text:
+        return 0
+    if (ago := _AGO.fullmatch(text)) is not None:
+        return int((now - int(ago[1]) * _UNIT_SECONDS[ago[2]]) * 1e6)
+    try:
+        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
+    except ValueError:
+        raise ConfigError(
+            f"not a time: {text}", hint="2026-11-30T18:00, 18:00 is not enough; or 15m, 2h ago"
+        ) from None
 
 
 def _machines(cluster: ClusterState, units: Sequence[str], only: str) -> list[Machine]:
@@ -129,9 +172,7 @@ async def _read(session: Session, machine: Machine, query: _Query) -> list[_Entr
     entries: list[_Entry] = []
     async with (
         agent_of(machine, session.address, session.clock) as agent,
-        agent.journal(
-            units=query.units, lines=query.lines, priority_max=query.priority_max
-        ) as batches,
+        agent.journal(query.match, lines=query.lines, since_us=query.since_us) as batches,
     ):
         async for batch in batches:
             entries.extend((machine.name, entry) for entry in batch.entries)
@@ -152,10 +193,10 @@ async def _follow_one(session: Session, machine: Machine, query: _Query) -> None
             async with (
                 agent_of(machine, session.address, session.clock) as agent,
                 agent.journal(
-                    units=query.units,
+                    query.match,
                     lines=0 if cursor else query.lines,
+                    since_us=0 if cursor else query.since_us,
                     after_cursor=cursor,
-                    priority_max=query.priority_max,
                     follow=True,
                 ) as batches,
             ):
@@ -175,6 +216,7 @@ async def _follow_one(session: Session, machine: Machine, query: _Query) -> None
 
 def _print(options: Options, machine: str, entry: JournalEntry) -> None:
     if options.json:
+        fields = {name: value.decode("utf-8", "replace") for name, value in entry.fields.items()}
         print_json(
             {
                 "time": rfc3339(entry.realtime_us / 1e6),
@@ -185,6 +227,7 @@ def _print(options: Options, machine: str, entry: JournalEntry) -> None:
                 "identifier": entry.identifier,
                 "message": entry.message.decode("utf-8", "replace"),
                 "cursor": entry.cursor,
+                **({"fields": fields} if fields else {}),
             }
         )
         return

@@ -1,10 +1,12 @@
 """Unit names as people type them: without ``.service``, or as a path to a file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from c101.core.errors import ConfigError, InvalidNameError
 from c101.core.registry.registry import check_unit
+from c101.core.units.file import UnitFile
 from c101.core.units.name import UnitName
 
 #: Larger files are no unit files.
@@ -35,12 +37,12 @@ def wanted(text: str) -> Wanted:
 
 
 def read_unit(path: Path) -> Wanted:
-    """Return the unit in the file at *path*.
+    """Return the unit in the file at *path*, its drop-ins included.
 
     Raises ConfigError: it cannot be read; InvalidNameError; UnitFileError: file, line and reason.
     """
     name = UnitName.parse(path.name)
-    return Wanted(name.full, _read(path, name))
+    return Wanted(name.full, _with_drop_ins(path, name, [path]))
 
 
 def read_unit_or_template(path: Path) -> Wanted:
@@ -50,11 +52,31 @@ def read_unit_or_template(path: Path) -> Wanted:
     """
     name = UnitName.parse(path.name)
     if name.template is not None and not path.exists():
-        return Wanted(name.full, _read(path.with_name(name.template), name))
-    return Wanted(name.full, _read(path, name))
+        template = path.with_name(name.template)
+        return Wanted(name.full, _with_drop_ins(template, name, [template, path]))
+    return Wanted(name.full, _with_drop_ins(path, name, [path]))
 
 
-def _read(path: Path, name: UnitName) -> str:
+def _with_drop_ins(path: Path, name: UnitName, units: Sequence[Path]) -> str:
+    """Return the text of a unit, and after it what is in ``UNIT.d/*.conf`` of each of *units*.
+
+    What comes later is what holds, as if systemd had read them one after the other: sections may
+    be there more than once (systemd.unit).
+    """
+    parts = [_read(path)]
+    folders = [unit.with_name(f"{unit.name}.d") for unit in units]
+    files = [file for folder in folders for file in folder.glob("*.conf")]
+    for file in sorted(files, key=lambda file: file.name):
+        text = _read(file)
+        UnitFile.parse(text, str(file))  # an error is told with the line it has there
+        parts.append(f"# {file.parent.name}/{file.name}\n{text}")
+    whole = "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
+    whole = whole if len(parts) > 1 else parts[0]
+    check_unit(name, whole, source=str(path))
+    return whole
+
+
+def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
@@ -63,8 +85,6 @@ def _read(path: Path, name: UnitName) -> str:
     if len(data) > FILE_BYTES_MAX:
         raise ConfigError(f"{path}: larger than {FILE_BYTES_MAX} bytes, so no unit file")
     try:
-        text = data.decode()
+        return data.decode()
     except UnicodeDecodeError as error:
         raise InvalidNameError(f"{path}: not text in UTF-8") from error
-    check_unit(name, text, source=str(path))
-    return text

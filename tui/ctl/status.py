@@ -8,7 +8,7 @@ import click
 
 from c101.core.errors import LinkError
 from c101.core.model.cluster import ClusterState
-from c101.core.model.host import UnitResources, UnitStatus
+from c101.core.model.host import TimerRuns, UnitResources, UnitStatus
 from c101.core.model.journal import JournalEntry
 from c101.core.model.machine import Machine
 from c101.tui.ctl.journal import line_of
@@ -53,12 +53,14 @@ async def _ask(session: Session, machine: Machine, name: str, lines: int) -> Fou
     """Return what the machine says; a machine that cannot be reached says why not."""
     if is_lost(machine):
         return machine, f"{machine.name} is lost: its lease ended", []
+    from c101.agents.client.agent_client import JournalMatch
+
     try:
         async with agent_of(machine, session.address, session.clock) as agent:
             status = await agent.status(name)
             entries: list[JournalEntry] = []
             if lines:
-                async with agent.journal(units=[name], lines=lines) as batches:
+                async with agent.journal(JournalMatch(units=(name,)), lines=lines) as batches:
                     async for batch in batches:
                         entries.extend(batch.entries)
             return machine, status, entries
@@ -91,8 +93,23 @@ def _document(
             for one in status.processes
         ],
         "resources": None if status.resources is None else asdict(status.resources),
+        "runs": None
+        if status.runs is None
+        else {"last": _time(status.runs.last), "next": _time(status.runs.next)},
         "journal": [line_of(entry, machine.name) for entry in entries],
     }
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds)
+
+
+def _timer(runs: TimerRuns | None, now: float) -> Iterator[str]:
+    if runs is None:
+        return
+    last = "never" if runs.last is None else f"{age(max(0.0, now - runs.last))} ago"
+    following = "never" if runs.next is None else f"in {age(max(0.0, runs.next - now))}"
+    yield f"   Elapses: {following}; last {last}"
 
 
 def _used(used: UnitResources | None) -> Iterator[str]:
@@ -133,6 +150,7 @@ def _lines(
         yield f"  Restarts: {state.restarts}"
     if status.status_text:
         yield f"    Status: {status.status_text}"
+    yield from _timer(status.runs, now)
     yield from _used(status.resources)
     for process in status.processes:
         main = " (main)" if process.pid == state.main_pid else ""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from c101.agents.local.spawn import ThrowAway
 from c101.core.clock import SystemClock
-from c101.core.config import clusters_dir, config_path, local_clusters, resolve
+from c101.core.config import clusters_dir, is_configured, local_clusters, resolve
 from c101.core.kv_tls import KvTls
 from c101.tui.feeds.access import ClusterAccess, Say
 from c101.tui.feeds.deferred import DeferredAccess
@@ -27,7 +27,7 @@ def named(kv: str | None, cluster: str | None, tls: KvTls | None = None) -> Defe
     async def make(say: Say) -> ClusterAccess:
         module = await _load(say)
         names = (kv, cluster, environ.get("C101_KV"), environ.get("C101_CLUSTER"))
-        if any(names) or config_path(environ).exists() or local_clusters(environ):
+        if any(names) or is_configured(environ) or local_clusters(environ):
             address = resolve(kv=kv, cluster=cluster, environ=environ, tls=tls)
             reached: ClusterAccess = await module.reach(address, SystemClock(), say)
             return reached

@@ -6,6 +6,7 @@ from typing import Any
 from c101.agents.runtime.systemd.cgroup import Found
 from c101.agents.runtime.systemd.unit_files import Note
 from c101.agents.runtime.unit_manager import LoadedUnit
+from c101.core.model.host import TimerRuns
 
 #: Properties by name, as ``GetAll`` gives them for all interfaces of a unit; times are microseconds
 #: since 1970, 0 for never.
@@ -31,6 +32,7 @@ _KEPT = (
     "InactiveEnterTimestamp",
     "InactiveExitTimestamp",
     "InvocationID",
+    "LastTriggerUSec",
     "LoadError",
     "LoadState",
     "MainPID",
@@ -51,9 +53,26 @@ _ENTERED = {
 }
 
 
-def kept_of(properties: Properties) -> Properties:
-    """Return what is needed of a unit's properties."""
-    return {name: properties[name] for name in _KEPT if name in properties}
+#: Of a timer: when it elapses next by the calendar, and by the clock that counts from the boot.
+_NEXT_BY_CALENDAR, _NEXT_BY_UPTIME = "NextElapseUSecRealtime", "NextElapseUSecMonotonic"
+#: What is kept of them: the earlier one, microseconds since 1970.
+_NEXT = "NextElapse"
+_NEVER = (0, 2**64 - 1)
+
+
+def kept_of(properties: Properties, booted_us: int) -> Properties:
+    """Return what is needed of a unit's properties.
+
+    *booted_us* is when systemd's monotonic clock was 0, microseconds since 1970.
+    """
+    kept = {name: properties[name] for name in _KEPT if name in properties}
+    if _NEXT_BY_CALENDAR in properties:
+        by_calendar = properties[_NEXT_BY_CALENDAR]
+        by_uptime = properties.get(_NEXT_BY_UPTIME, 0)
+        ways = [] if by_calendar in _NEVER else [by_calendar]
+        ways += [] if by_uptime in _NEVER else [booted_us + by_uptime]
+        kept[_NEXT] = min(ways, default=0)
+    return kept
 
 
 def describe(
@@ -82,6 +101,18 @@ def describe(
         status_text=said or str(properties.get("StatusText", "")),
         pids=group.pids,
         resources=group.resources,
+        runs=_runs(properties),
+    )
+
+
+def _runs(properties: Properties) -> TimerRuns | None:
+    """Return when a timer runs; ``None`` of what is none."""
+    if _NEXT not in properties:
+        return None
+    last, following = properties.get("LastTriggerUSec", 0), properties[_NEXT]
+    return TimerRuns(
+        last=last / 1_000_000 if last else None,
+        next=following / 1_000_000 if following else None,
     )
 
 

@@ -93,12 +93,13 @@ class UnitFiles:
 
     def write(self, name: str, text: bytes, note: Note) -> None:
         """Write the text, then the note. Raises OSError."""
-        _write(self._units, name, text)
+        # Whoever may read what systemd says may read it: it complains of files that only root can.
+        _write(self._units, name, text, 0o644)
         self.note(name, note)
 
     def note(self, name: str, note: Note) -> None:
         """Write the note alone. Raises OSError."""
-        _write(self._notes, name, msgspec.json.encode(note))
+        _write(self._notes, name, msgspec.json.encode(note), 0o600)
 
     def remove(self, name: str) -> None:
         """Remove both, the note last: what has no text is cleaned away."""
@@ -111,7 +112,7 @@ def digest(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def _write(folder: Path, name: str, content: bytes) -> None:
+def _write(folder: Path, name: str, content: bytes, mode: int) -> None:
     """Write a file whole or not at all, also over a power cut."""
     # No unit's name begins with a dot.
     fresh = folder / f".{name}"[:200]
@@ -119,6 +120,7 @@ def _write(folder: Path, name: str, content: bytes) -> None:
     try:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
+        os.fchmod(descriptor, mode)  # whatever the umask
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -75,7 +75,9 @@ class SystemdUnitManager:
         )
         self._reloads = Reloads(self._bus, clock)
         self._settling = asyncio.Lock()
-        self._journal = JournalReader(machine_id, clock, user=user)
+        #: all that were held so far: of one that is gone the last words may still be read
+        self._known: set[str] = set()
+        self._journal = JournalReader(machine_id, clock, self._known, user=user)
         self._held: dict[str, HeldUnit] = {}
         self._publisher = Publisher()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,6 +99,7 @@ class SystemdUnitManager:
             anew = replace(note, restart="", asked="", invocation="", boot_id=self._boot_id)
             known = note if note.boot_id == self._boot_id else anew
             self._held[name] = HeldUnit(name=name, note=known)
+            self._known.add(name)
         if names := [name for name, note in notes.items() if not note.unloading]:
             await self._link(names)
         if notes:
@@ -167,6 +170,7 @@ class SystemdUnitManager:
             # Only now it is held: what failed on the way is done again when it is asked for again.
             held.note = note
             self._held[name] = held
+            self._known.add(name)
             self._reloads.want()
             self._publish(held)
 
@@ -230,7 +234,7 @@ class SystemdUnitManager:
     def journal(
         self, query: JournalQuery
     ) -> AbstractAsyncContextManager[AsyncIterator[JournalBatch]]:
-        """Read the journal; see ``UnitManager.journal``. Without units it is the whole journal."""
+        """Read the journal; see ``UnitManager.journal``."""
         for unit in query.units:
             UnitName.parse(unit)
         return self._journal.read(query)

@@ -92,5 +92,7 @@ class UnitStates:
 
     async def read(self, held: HeldUnit) -> None:
         """Ask systemd for the unit's properties. Raises LinkError, ManagerError."""
-        held.properties = kept_of(await self._bus.properties(held.path))
+        clock = self._clock
+        booted_us = int((clock.time() - clock.monotonic()) * 1_000_000)
+        held.properties = kept_of(await self._bus.properties(held.path), booted_us)
         self._changed(held)

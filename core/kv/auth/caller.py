@@ -12,11 +12,13 @@ class Caller:
     """Who sent a request.
 
     ``revision`` is that of the auth store when the request came; 0 when it names no user.
-    ``trusted`` is who came by the admin socket: root, whatever the auth store says.
+    ``trusted`` is who came by the admin socket: root, whatever the auth store says. ``peer`` is for
+    the log: who the kernel says it is.
     """
 
     user: str = ""
     revision: int = 0
+    peer: str = ""
     trusted: bool = False
 
 

@@ -7,8 +7,8 @@ writes is checked when it is staged, in the same step of the write gate.
 from collections.abc import Generator, Iterator, Sequence
 
 from c101.core.kv import refusal
+from c101.core.kv.auth.authority import Authority
 from c101.core.kv.auth.caller import Caller
-from c101.core.kv.auth.store import AuthStore
 from c101.core.kv.lessor import Lessor
 from c101.core.kv.refusal import refuse
 from c101.core.proto import rpc_pb2
@@ -20,17 +20,17 @@ KEYS_PER_STEP = 2_000
 Checking = Generator[None, None, None]
 
 
-def check_read(auth: AuthStore, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
+def check_read(auth: Authority, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
     """Check that *caller* may read a range, in the forms of a request."""
     _check(auth, caller, key, range_end, write=False)
 
 
-def check_write(auth: AuthStore, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
+def check_write(auth: Authority, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
     """Check that *caller* may put or delete a range, in the forms of a request."""
     _check(auth, caller, key, range_end, write=True)
 
 
-def _check(auth: AuthStore, caller: Caller, key: bytes, range_end: bytes, *, write: bool) -> None:
+def _check(auth: Authority, caller: Caller, key: bytes, range_end: bytes, *, write: bool) -> None:
     if caller.trusted:
         return
     if not caller.revision:
@@ -40,11 +40,12 @@ def _check(auth: AuthStore, caller: Caller, key: bytes, range_end: bytes, *, wri
         raise refuse(refusal.PERMISSION_DENIED)
     spans = rights.write if write else rights.read
     if not (rights.root or spans.covers(key, range_end)):
+        auth.denied(caller, f"to {'write' if write else 'read'} {key!r}")
         raise refuse(refusal.PERMISSION_DENIED)
 
 
 def check_put(
-    auth: AuthStore, lessor: Lessor, caller: Caller, request: rpc_pb2.PutRequest
+    auth: Authority, lessor: Lessor, caller: Caller, request: rpc_pb2.PutRequest
 ) -> Checking:
     """Check a put that is being staged."""
     auth.require_fresh(caller)
@@ -52,7 +53,7 @@ def check_put(
 
 
 def _check_put(
-    auth: AuthStore, lessor: Lessor, caller: Caller, request: rpc_pb2.PutRequest
+    auth: Authority, lessor: Lessor, caller: Caller, request: rpc_pb2.PutRequest
 ) -> Checking:
     check_write(auth, caller, request.key)
     if request.lease:
@@ -63,7 +64,7 @@ def _check_put(
 
 
 def check_delete_range(
-    auth: AuthStore, caller: Caller, request: rpc_pb2.DeleteRangeRequest
+    auth: Authority, caller: Caller, request: rpc_pb2.DeleteRangeRequest
 ) -> None:
     """Check a deletion that is being staged."""
     auth.require_fresh(caller)
@@ -71,7 +72,7 @@ def check_delete_range(
 
 
 def _check_delete_range(
-    auth: AuthStore, caller: Caller, request: rpc_pb2.DeleteRangeRequest
+    auth: Authority, caller: Caller, request: rpc_pb2.DeleteRangeRequest
 ) -> None:
     check_write(auth, caller, request.key, request.range_end)
     if request.prev_kv:
@@ -79,7 +80,7 @@ def _check_delete_range(
 
 
 def check_txn(
-    auth: AuthStore, lessor: Lessor, caller: Caller, request: rpc_pb2.TxnRequest
+    auth: Authority, lessor: Lessor, caller: Caller, request: rpc_pb2.TxnRequest
 ) -> Checking:
     """Check all of a transaction that is being staged: both branches, at every depth."""
     auth.require_fresh(caller)
@@ -94,7 +95,7 @@ def check_txn(
                 check_read(auth, caller, op.request_range.key, op.request_range.range_end)
 
 
-def check_read_only_txn(auth: AuthStore, caller: Caller, request: rpc_pb2.TxnRequest) -> None:
+def check_read_only_txn(auth: Authority, caller: Caller, request: rpc_pb2.TxnRequest) -> None:
     """Check all of a transaction that has nothing but ranges."""
     for part in _transactions(request):
         _check_compares(auth, caller, part)
@@ -103,7 +104,7 @@ def check_read_only_txn(auth: AuthStore, caller: Caller, request: rpc_pb2.TxnReq
                 check_read(auth, caller, op.request_range.key, op.request_range.range_end)
 
 
-def _check_compares(auth: AuthStore, caller: Caller, request: rpc_pb2.TxnRequest) -> None:
+def _check_compares(auth: Authority, caller: Caller, request: rpc_pb2.TxnRequest) -> None:
     for compare in request.compare:
         check_read(auth, caller, compare.key, compare.range_end)
 
@@ -120,7 +121,7 @@ def _operations(request: rpc_pb2.TxnRequest) -> Iterator[rpc_pb2.RequestOp]:
     yield from request.failure
 
 
-def check_lease(auth: AuthStore, lessor: Lessor, caller: Caller, lease_id: int) -> Checking:
+def check_lease(auth: Authority, lessor: Lessor, caller: Caller, lease_id: int) -> Checking:
     """Check that *caller* may write every key of a lease, as who ends or renews it does.
 
     What hangs on it and is not durable does not count: that could as well have come later.
@@ -129,13 +130,13 @@ def check_lease(auth: AuthStore, lessor: Lessor, caller: Caller, lease_id: int) 
         yield from _check_each(auth, caller, lessor.attached(lease_id), write=True)
 
 
-def check_lease_keys(auth: AuthStore, caller: Caller, keys: Sequence[bytes]) -> Checking:
+def check_lease_keys(auth: Authority, caller: Caller, keys: Sequence[bytes]) -> Checking:
     """Check that *caller* may read every one of *keys*, which hang on a lease."""
     if not auth.is_admin(caller):
         yield from _check_each(auth, caller, keys, write=False)
 
 
-def _check_each(auth: AuthStore, caller: Caller, keys: Sequence[bytes], *, write: bool) -> Checking:
+def _check_each(auth: Authority, caller: Caller, keys: Sequence[bytes], *, write: bool) -> Checking:
     for first in range(0, len(keys), KEYS_PER_STEP):
         if first:
             yield

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from c101.core.kv.auth.spans import KeySpans, span_of
 from c101.core.kv.auth.state import Role, User, has_root_role
@@ -13,13 +13,21 @@ _READ: Final = (auth_pb2.Permission.READ, auth_pb2.Permission.READWRITE)
 _WRITE: Final = (auth_pb2.Permission.WRITE, auth_pb2.Permission.READWRITE)
 
 
+class Keys(Protocol):
+    """Some keys, of which a request wants one or a range."""
+
+    def covers(self, key: bytes, range_end: bytes) -> bool:
+        """Say whether all of a request's range is among them (see ``KeySpans``)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
     """Where a user may read and write; with ``root`` everywhere, and administer too."""
 
     root: bool
-    read: KeySpans
-    write: KeySpans
+    read: Keys
+    write: Keys
 
 
 def rights_of(user: User, roles: Mapping[str, Role]) -> Rights:

@@ -17,6 +17,7 @@ from typing import Final
 from c101.core.clock import Clock
 from c101.core.kv import refusal
 from c101.core.kv.answers import Answer
+from c101.core.kv.auth.authority import Authority
 from c101.core.kv.auth.caller import NOBODY, TRUSTED, Call, Caller, common_name_of, token_of
 from c101.core.kv.auth.passwords import Passwords
 from c101.core.kv.auth.rights import Rights, rights_of
@@ -48,7 +49,7 @@ class Asked:
     answer: Answer
 
 
-class AuthStore:
+class AuthStore(Authority):
     """The auth store of *store*, on the loop that is running.
 
     ``enabled`` is all that a request looks at while auth is off.
@@ -116,22 +117,8 @@ class AuthStore:
 
     # ---- what a caller may ----
 
-    def require_named(self, caller: Caller) -> None:
-        """Raise RpcError unless *caller* is somebody."""
-        if not (caller.revision or caller.trusted):
-            raise refuse(refusal.USER_EMPTY)
-
-    def is_admin(self, caller: Caller) -> bool:
-        """Say whether *caller* has the root role."""
-        if caller.trusted:
-            return True
-        rights = self.rights(caller)
-        return rights is not None and rights.root
-
-    def require_admin(self, caller: Caller) -> None:
-        """Raise RpcError unless *caller* has the root role, or auth is off."""
-        if self.enabled and not self.is_admin(caller):
-            raise refuse(refusal.PERMISSION_DENIED if caller.user else refusal.USER_EMPTY)
+    def denied(self, caller: Caller, what: str) -> None:
+        """Say nothing: as with etcd, who is refused is told, and nobody else."""
 
     def require_fresh(self, caller: Caller) -> None:
         """Raise RpcError for a write of a *caller* who came before a change that is staged.

@@ -178,7 +178,7 @@ async def test_a_write_without_a_name_that_waited_while_auth_was_enabled_is_refu
     trusted = asyncio.create_task(by_socket.ask("KV/Put", PUT))
     await gate.waiting(2)
     # As if a commit that was under way when the gate closed had turned it on.
-    auth = server.context.auth
+    auth = server.auth
     auth.state.apply(Change(enabled=True, bumps=False))
     auth.enabled = True
     gate.open()
@@ -204,7 +204,7 @@ async def test_a_long_read_is_refused_if_the_auth_store_changed_under_it(
             assert not reading.done(), "the read took one step only"
             await asyncio.sleep(0)
     # In this turn of the loop a change becomes known.
-    server.context.auth.state.apply(Change())
+    server.auth.state.apply(Change())
     assert await refused_with(reading) == refusal.AUTH_OLD_REVISION
     await user.ask("KV/Range", read)
 
@@ -219,8 +219,8 @@ async def test_a_lease_of_many_keys_is_looked_at_in_steps(
         ops = [rpc_pb2.RequestOp(request_put=put) for put in puts]
         await by_socket.ask("KV/Txn", rpc_pb2.TxnRequest(success=ops))
     context = server.context
-    caller = Caller(user="u", revision=context.auth.revision)
-    looking = checks.check_lease(context.auth, context.store.lessor, caller, 7)
+    caller = Caller(user="u", revision=server.auth.revision)
+    looking = checks.check_lease(server.auth, context.store.lessor, caller, 7)
     assert sum(1 for _ in looking) == 2
     leased = rpc_pb2.PutRequest(key=b"u/one more", lease=7)
     in_txn = rpc_pb2.TxnRequest(success=[rpc_pb2.RequestOp(request_put=leased)])

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,9 +68,69 @@ async def test_only_what_was_asked_for_is_read(machine: Machine, units: SystemdU
     assert {entry.unit for entry in last} <= {"a.service", "b.service"}
 
 
-async def test_without_units_it_is_the_whole_journal(units: SystemdUnitManager) -> None:
-    found = entries(await read(units, JournalQuery(lines=2_000)))
+async def test_expression_identifier_and_boot_are_pushed_down(
+    machine: Machine, units: SystemdUnitManager
+) -> None:
+    prints = "ExecStart=/bin/sh -c 'echo one; echo two; echo three'"
+    await machine.run("a.service", f"Type=oneshot\nSyslogIdentifier=greeter\n{prints}")
+    await machine.until_printed("a.service", "three")
+
+    async def texts(**match: Any) -> list[bytes]:
+        found = entries(await read(units, JournalQuery(units=("a.service",), **match)))
+        return [entry.message for entry in found if entry.identifier == "greeter"]
+
+    assert await texts(grep="^t(wo|hree)$") == [b"two", b"three"]
+    assert await texts(grep="^t", lines=1) == [b"three"]
+    assert await texts(identifier="greeter", boot="0") == [b"one", b"two", b"three"]
+    assert await texts(identifier="another") == []
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    assert await texts(boot=boot) in ([b"one", b"two", b"three"], [])
+    for wrong in ({"boot": "--flush"}, {"boot": "x"}, {"grep": "("}):
+        with pytest.raises(C101Error):
+            await texts(**wrong)
+
+
+async def test_every_field_comes_where_it_is_asked_for(
+    machine: Machine, units: SystemdUnitManager
+) -> None:
+    await machine.run("a.service", "Type=oneshot\nExecStart=/bin/echo hello")
+    await machine.until_printed("a.service", "hello")
+    for wanted in (True, False):
+        query = JournalQuery(units=("a.service",), all_fields=wanted)
+        (entry,) = [one for one in entries(await read(units, query)) if one.message == b"hello"]
+        assert bool(entry.fields) == wanted
+        assert entry.fields.get("_COMM", b"echo") == b"echo"
+        assert ("_TRANSPORT" in entry.fields) == wanted
+
+
+async def test_without_units_it_is_the_clusters_or_everything(
+    machine: Machine, units: SystemdUnitManager
+) -> None:
+    assert entries(await read(units, JournalQuery())) == []
+    found = entries(await read(units, JournalQuery(lines=2_000, everything=True)))
     assert "ssh.service" in {entry.unit for entry in found}
+    seen: list[JournalEntry] = []
+
+    async def follow() -> None:
+        async with units.journal(JournalQuery(follow=True)) as batches:
+            async for batch in batches:
+                seen.extend(batch.entries)
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.5)
+    # One that comes after the reading has begun is among them from its first word on.
+    for name in ("a.service", "b.service"):
+        await machine.run(name, f"Type=oneshot\nExecStart=/bin/echo hello {name}")
+        await machine.until_printed(name, f"hello {name}")
+    await systemctl("restart", "systemd-logind")
+    await asyncio.sleep(1.5)
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+    assert {entry.unit for entry in seen} == {"a.service", "b.service"}
+    assert [e.message for e in seen if b"hello" in e.message][-1:] == [b"hello b.service"]
+    stored = entries(await read(units, JournalQuery(lines=1_000)))
+    assert {entry.unit for entry in stored} == {"a.service", "b.service"}
 
 
 async def test_a_follower_sees_every_line_once_while_journald_is_restarted_and_emptied(
@@ -108,13 +169,15 @@ async def test_a_follower_sees_every_line_once_while_journald_is_restarted_and_e
 async def test_a_cursor_whose_entry_is_gone_is_gone_on_from_with_a_word(
     machine: Machine, units: SystemdUnitManager
 ) -> None:
-    await machine.run("a.service", "Type=oneshot\nExecStart=/bin/echo one\nExecStart=/bin/echo two")
-    await machine.until_printed("a.service", "two")
-    found = await machine.entries("a.service")
+    await machine.run(
+        "vanished.service", "Type=oneshot\nExecStart=/bin/echo one\nExecStart=/bin/echo two"
+    )
+    await machine.until_printed("vanished.service", "two")
+    found = await machine.entries("vanished.service")
     first = next(entry for entry in found if entry.message == b"one")
     # As it would be after another journal took its place: same time, no such entry.
     gone = first.cursor.replace("s=", "s=f00", 1).replace("i=", "i=f", 1)
-    batches = await read(units, JournalQuery(units=("a.service",), after_cursor=gone))
+    batches = await read(units, JournalQuery(units=("vanished.service",), after_cursor=gone))
     assert batches[0].gap
     assert sum(batch.gap for batch in batches) == 1
     assert b"two" in [entry.message for entry in entries(batches)]

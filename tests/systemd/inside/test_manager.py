@@ -1,6 +1,7 @@
 """What systemd is asked, how often, and what becomes of an agent that loses it."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -141,7 +142,30 @@ async def test_timers_are_units_too(machine: Machine, units: SystemdUnitManager)
     await units.load("tick.timer", timer, unit_hash="t")
     await units.start("tick.timer")
     await machine.until_printed("tick.service", "tick")
-    await machine.until_state("tick.timer", "active", "elapsed")
+    elapsed = await machine.until_state("tick.timer", "active", "elapsed")
+    assert elapsed.runs is not None
+    assert elapsed.runs.last is not None
+    assert abs(elapsed.runs.last - time.time()) < 30
+    assert elapsed.runs.next is None
+
+
+async def test_a_timer_says_when_it_elapses_next(
+    machine: Machine, units: SystemdUnitManager
+) -> None:
+    await machine.load("tick.service", "Type=oneshot\nExecStart=/bin/echo tick")
+    for name, when, least, most in (
+        ("uptime.timer", "OnActiveSec=1h", 3_500, 3_700),
+        ("calendar.timer", "OnCalendar=*-*-* *:*:00", 0, 61),
+        ("both.timer", "OnCalendar=yearly\nOnActiveSec=10min", 500, 700),
+    ):
+        await units.load(name, f"[Timer]\nUnit=tick.service\n{when}\n", unit_hash="t")
+        await units.start(name)
+        waiting = await machine.until_state(name, "active", "waiting")
+        assert waiting.runs is not None
+        assert waiting.runs.last is None
+        assert waiting.runs.next is not None
+        assert least <= waiting.runs.next - time.time() <= most, name
+    assert (await machine.now("tick.service")).runs is None
 
 
 async def test_what_a_unit_uses_is_counted(machine: Machine) -> None:

@@ -54,6 +54,8 @@ class MergedJournal:
         self._journal_id = journal_id
         self._machine_id = machine_id
         self._query = query
+        # A plain text: a regular expression of somebody's could keep the agent busy for ever.
+        self._sought = query.grep.encode()
         self._order = os.open(root / ORDER_FILE, os.O_RDONLY | os.O_CLOEXEC)
         self._units: dict[str, UnitJournal] = {}
         self._heads: list[tuple[int, str, Block]] = []
@@ -130,27 +132,34 @@ class MergedJournal:
         for _, _, head, block in heapq.merge(*walks, key=lambda walk: walk[0]):
             if head.end_seq <= after + 1 or head.realtime < self._query.since_us:
                 return after
-            for number, priority in self._priorities_backwards(head, block):
+            for number, wanted in self._matches_backwards(head, block):
                 if number <= after:
                     return after
-                left -= self._wanted(priority)
+                left -= wanted
                 if not left:
                     return number - 1
         return after
 
-    def _priorities_backwards(
+    def _matches_backwards(
         self, head: layout.BlockHead, block: memoryview
-    ) -> Iterator[tuple[int, int]]:
-        if self._query.priority_max is None:
+    ) -> Iterator[tuple[int, bool]]:
+        """Give the number of each entry of a block, the last one first, and whether it matches."""
+        if self._query.priority_max is None and not self._sought and not self._query.identifier:
             for number in range(head.end_seq - 1, head.first_seq - 1, -1):
-                yield number, 0
+                yield number, True
             return
+        identifier = layout.identifier_of(head, block)
         entries = layout.unpack_entries(head, block)
         for index in range(len(entries) - 1, -1, -1):
-            yield head.first_seq + index, entries[index][0]
+            yield head.first_seq + index, self._wanted(identifier, *entries[index])
 
-    def _wanted(self, priority: int) -> bool:
-        return self._query.priority_max is None or priority <= self._query.priority_max
+    def _wanted(self, identifier: bytes, priority: int, message: bytes) -> bool:
+        query = self._query
+        return (
+            (query.priority_max is None or priority <= query.priority_max)
+            and (not query.identifier or identifier == query.identifier.encode())
+            and self._sought in message
+        )
 
     def _journals(self) -> list[tuple[str, UnitJournal]]:
         names = self._query.units or self._all_units()
@@ -194,11 +203,12 @@ class MergedJournal:
         return True
 
     def _unpack(self, name: str, head: layout.BlockHead, block: memoryview) -> None:
-        identifier = layout.identifier_of(head, block).decode(errors="replace")
+        raw = layout.identifier_of(head, block)
+        identifier = raw.decode(errors="replace")
         for number, (priority, message) in enumerate(
             layout.unpack_entries(head, block), head.first_seq
         ):
-            if number > self._after_seq and self._wanted(priority):
+            if number > self._after_seq and self._wanted(raw, priority, message):
                 self._ready.append(
                     JournalEntry(
                         cursor=f"{self._journal_id}:{number}",

@@ -23,14 +23,9 @@ _FIELDS = (
     "_SYSTEMD_UNIT",
     "_SYSTEMD_USER_UNIT",
 )
-_ARGV = (
-    "journalctl",
-    "--output=export",
-    f"--output-fields={','.join(_FIELDS)}",
-    "--quiet",
-    "--all",
-    "--no-pager",
-)
+_ARGV = ("journalctl", "--output=export", "--quiet", "--all", "--no-pager")
+#: What an entry of ours is made of: the rest is read only where somebody asks for it.
+USUAL_FIELDS = f"--output-fields={','.join(_FIELDS)}"
 
 
 class Output:

@@ -1,0 +1,205 @@
+"""The verbs of ``c101-agent setup``: what each has done, in which order."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from c101.agents.host.runtime import SYSTEMD, RuntimeSettings, runtime_of
+from c101.agents.host.service_unit import (
+    ENGINE_NAME,
+    KV_NAME,
+    NAME,
+    agent_unit,
+    engine_unit,
+    kv_unit,
+)
+from c101.agents.host.setup.admitted import admit
+from c101.agents.host.setup.host import Host
+from c101.agents.host.setup.places import PROGRAMS, RELAY_USER, Places
+from c101.agents.host.setup.spec import Admission, AgentSpec, CoreSpec, Outcome
+from c101.agents.machine import facts
+from c101.agents.ssh.keys import ensure_key
+from c101.core.clock import SystemClock
+from c101.core.errors import ConfigError
+from c101.core.registry.roles import OPERATOR, VIEWER
+from c101.core.socket_group import ADMIN, AGENTS_GROUP, role_group
+
+_GROUPS = (AGENTS_GROUP, *map(role_group, (ADMIN, OPERATOR, VIEWER)))
+
+
+class Setup:
+    """The verbs on this host, whose things are at *places*."""
+
+    def __init__(self, places: Places, host: Host) -> None:
+        self._places = places
+        self._host = host
+
+    def key(self) -> Outcome:
+        """Make the agent's key, unless there is one."""
+        return Outcome(key=ensure_key(self._places.agent_key).line)
+
+    def core(self, spec: CoreSpec) -> Outcome:
+        """Run the KV and the engine, and have a user as whom agents are let in."""
+        host, places = self._host, self._places
+        self._accounts(spec.admin)
+        host.ensure_user(RELAY_USER, places.relay_home)
+        fresh = self._programs_of("core") != self._installed()
+        core = str(places.bin / "c101-core")
+        listen = [word for url in spec.listen for word in ("--listen", url)]
+        kv = [core, "kv", "--data-dir", str(places.kv_state), "--role-sockets"]
+        kv += ["--socket-dir", str(places.sockets), *listen]
+        engine = [core, "engine", "--kv", f"unix://{places.sockets}/kv-admin.sock"]
+        self._serve([(KV_NAME, kv_unit(kv)), (ENGINE_NAME, engine_unit(engine))], fresh=fresh)
+        self._keep("core", spec)
+        return self._outcome()
+
+    def agent(self, spec: AgentSpec) -> Outcome:
+        """Run the agent."""
+        host, places = self._host, self._places
+        self._accounts(spec.admin)
+        fresh = self._programs_of("agent") != self._installed()
+        known = "".join(f"{line}\n" for line in spec.known_hosts)
+        fresh |= host.write(places.known_hosts, known)
+        argv = [str(places.bin / "c101-agent"), "--runtime", "systemd", "--kv", spec.kv]
+        argv += ["--kv-identity", str(places.agent_key)]
+        argv += ["--kv-known-hosts", str(places.known_hosts)]
+        argv += ["--kv-socket", str(places.sockets / "kv.sock")]
+        argv += ["--name", spec.name, "--address", spec.address]
+        argv += ["--lease-ttl", str(spec.lease_ttl_seconds)]
+        if spec.metadata:
+            pairs = (f"{key}={value}" for key, value in sorted(spec.metadata.items()))
+            argv += ["--metadata", ",".join(pairs)]
+        self._serve([(NAME, agent_unit(argv))], fresh=fresh)
+        self._keep("agent", spec)
+        return self._outcome()
+
+    def admit(self, admission: Admission) -> Outcome:
+        """Let the agent of a machine in by its keys, to its own socket."""
+        places = self._places
+        if not places.relay_home.is_dir():
+            raise ConfigError("no KV of c101 runs on this host", hint="c101ctl init makes one")
+        text = admit(
+            _text(places.admitted),
+            admission.machine_id,
+            admission.keys,
+            program=str(places.bin / "c101-core"),
+            sockets=str(places.sockets),
+        )
+        # Root's, and readable: the user whose keys they are cannot let anybody in.
+        places.admitted.parent.mkdir(mode=0o755, exist_ok=True)
+        self._host.write(places.admitted, text)
+        return self._outcome()
+
+    def new_key(self) -> Outcome:
+        """Make a key to take the agent's place, unless there is one."""
+        return Outcome(key=ensure_key(self._places.next_key).line)
+
+    def use_key(self) -> Outcome:
+        """Have the agent log in with the key that was made for it."""
+        key, fresh = self._places.agent_key, self._places.next_key
+        if fresh.exists():
+            fresh.with_name(fresh.name + ".pub").replace(key.with_name(key.name + ".pub"))
+            fresh.replace(key)
+            self._host.changed.append(f"changed {key}")
+        self._host.serve(NAME, changed=True)
+        return self._outcome()
+
+    def upgrade(self) -> Outcome:
+        """Have the services run by the programs that are installed now, told what they were."""
+        if (told := self._told("core")) is not None:
+            self.core(msgspec.convert(told["spec"], CoreSpec))
+        if (told := self._told("agent")) is not None:
+            self.agent(msgspec.convert(told["spec"], AgentSpec))
+        return self._outcome()
+
+    def remove(self) -> Outcome:
+        """Stop everything, the cluster's units too, and leave nothing."""
+        host, places = self._host, self._places
+        for unit in (NAME, ENGINE_NAME, KV_NAME):
+            host.stop(unit)
+        if places.state.is_dir():
+            asyncio.run(self._unload_units())
+        for unit in (NAME, ENGINE_NAME, KV_NAME):
+            host.remove(places.units / unit)
+        host.run("systemctl", "daemon-reload")
+        for program in PROGRAMS:
+            host.remove(places.bin / program)
+        for folder in (
+            places.etc, places.state, places.kv_state, places.sockets, places.programs,
+        ):  # fmt: skip
+            host.remove(folder)
+        host.remove_account("user", RELAY_USER)
+        for group in _GROUPS:
+            host.remove_account("group", group)
+        host.remove(places.relay_home)
+        return self._outcome()
+
+    async def _unload_units(self) -> None:
+        """Have systemd stop and forget the units that the cluster had here."""
+        here = facts.read()
+        settings = RuntimeSettings(
+            name=SYSTEMD,
+            data_dir=self._places.state,
+            machine_id="",
+            boot_id=here.boot_id,
+            lifeline=None,
+            environment={},
+        )
+        async with runtime_of(settings, SystemClock()) as manager:
+            for unit in await manager.units():
+                await manager.stop(unit.name)
+                await manager.unload(unit.name)
+                self._host.changed.append(f"stopped {unit.name}")
+
+    # ---- parts ----
+
+    def _accounts(self, admin: str) -> None:
+        for group in _GROUPS:
+            self._host.ensure_group(group)
+        if admin and admin != "root":
+            self._host.ensure_member(role_group(ADMIN), admin)
+
+    def _serve(self, units: list[tuple[str, str]], *, fresh: bool) -> None:
+        host = self._host
+        changed = {name: host.write(self._places.units / name, text) for name, text in units}
+        if any(changed.values()):
+            host.run("systemctl", "daemon-reload")
+        for name, _ in units:
+            host.serve(name, changed=changed[name] or fresh)
+
+    def _programs_of(self, what: str) -> str:
+        """Return the id of the programs that the services of *what* run; "" for none."""
+        document = self._told(what)
+        return str(document.get("programs", "")) if document else ""
+
+    def _told(self, what: str) -> Any:
+        """Return what the services of *what* were told; ``None``: there are none."""
+        path = self._places.told(what)
+        try:
+            return msgspec.json.decode(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
+
+    def _keep(self, what: str, spec: CoreSpec | AgentSpec) -> None:
+        text = msgspec.json.encode({"programs": self._installed(), "spec": spec}).decode()
+        self._host.write(self._places.told(what), text, mode=0o600)
+
+    def _installed(self) -> str:
+        return Path(os.path.realpath(self._places.programs / "current")).name
+
+    def _outcome(self) -> Outcome:
+        return Outcome(changed=tuple(self._host.changed))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error

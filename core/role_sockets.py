@@ -1,0 +1,76 @@
+"""The KV's sockets for those who may do less than everything, and who may open them.
+
+``kv-viewer.sock`` and ``kv-operator.sock`` belong to the groups ``c101-viewer`` and
+``c101-operator`` where there are such groups. Each machine of the cluster has a
+``kv-agent-<machine>.sock``, there as long as the machine's record is: it belongs to the group
+``c101``, as which the host's sshd runs the relays of agents (see ``agents.host.setup``).
+"""
+
+import logging
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from c101.core.clock import Clock
+from c101.core.errors import C101Error
+from c101.core.etcd.client import Client
+from c101.core.kv.auth.rights import Rights
+from c101.core.kv.auth.spans import KeySpans
+from c101.core.kvserver.server import ADMIN_SOCKET, KvServer
+from c101.core.registry.keyspace import Keyspace
+from c101.core.registry.roles import OPERATOR, VIEWER, WritableKeys, agent_role
+from c101.core.rpc.dial import UnixDialer
+from c101.core.socket_group import AGENTS_GROUP, give_to_group, role_group
+
+logger = logging.getLogger(__name__)
+
+_EVERYTHING = KeySpans([(b"", None)])
+
+
+class RoleSockets:
+    """Those of *server*, in *directory*."""
+
+    def __init__(self, server: KvServer, directory: Path, keyspace: Keyspace, clock: Clock) -> None:
+        self._server = server
+        self._directory = directory
+        self._keyspace = keyspace
+        self._clock = clock
+        self._machines: set[str] = set()
+
+    async def listen(self) -> None:
+        """Listen for viewers and operators. Raises ConfigError: a socket cannot be had."""
+        for role in (VIEWER, OPERATOR):
+            await self._listen(role, role_group(role))
+
+    async def follow_machines(self) -> None:
+        """Listen for the agents of the machines that there are, until cancelled."""
+        admin = UnixDialer(self._directory / ADMIN_SOCKET)
+        async with (
+            Client([admin], clock=self._clock) as client,
+            client.mirror(self._keyspace.machines) as mirror,
+        ):
+            await self._serve(self._recorded(mirror.kvs))
+            async for _ in mirror:
+                await self._serve(self._recorded(mirror.kvs))
+
+    def _recorded(self, keys: Iterable[bytes]) -> set[str]:
+        """Return the machines that have a record; what is no name is no machine."""
+        found = (self._keyspace.parse(key) for key in keys)
+        ids = {one.machine_id for one in found if one and one.kind == "machine_record"}
+        return {one for one in ids if self._keyspace.may_name(one)}
+
+    async def _serve(self, machines: AbstractSet[str]) -> None:
+        for machine in self._machines - machines:
+            self._server.close_role(agent_role(machine))
+        for machine in machines - self._machines:
+            try:
+                await self._listen(agent_role(machine), AGENTS_GROUP)
+            except C101Error as error:
+                logger.error("no socket for a machine", extra={"error": str(error)})  # noqa: TRY400
+        self._machines = set(machines)
+
+    async def _listen(self, role: str, group: str) -> None:
+        rights = Rights(root=False, read=_EVERYTHING, write=WritableKeys(role, self._keyspace))
+        path = self._directory / f"kv-{role}.sock"
+        await self._server.listen_role(path, role, rights, mode=0o600)
+        give_to_group(path, group)

@@ -1,0 +1,173 @@
+"""Faults of machines and of the network between them: no unit stops that need not, all comes back.
+
+The agents reach the KV over SSH, as on machines of one's own.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.ctl.site import Running
+from tests.lab.lab import Lab
+from tests.lab.machine import Machine
+from tests.lab.network import Network
+from tests.systemd.cluster import SLEEPER, TTL_SECONDS, missing, until
+from tests.systemd.person import Person
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+
+#: A link that is dead is given up after 3 keepalives 5 s apart; then it is made anew.
+BACK_SECONDS_MAX = 60.0
+READY = {"m1": "ready", "m2": "ready", "m3": "ready"}
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    if reason := missing():
+        pytest.skip(reason)
+    home = tmp_path_factory.mktemp("home")
+    with Lab(3) as lab:
+        somebody = Person(home, lab)
+        somebody.makes_a_cluster()
+        yield somebody
+
+
+def pid_of(machine: Machine, unit: str) -> str:
+    shown = machine.run("systemctl", "show", "--value", "--property=MainPID", unit)
+    return shown.stdout.strip()
+
+
+def start_away_from_the_kv(person: Person, unit: str) -> Machine:
+    """Start a unit that may run anywhere but on the KV's machine."""
+    person.types("c101ctl start " + str(_written(person, "at-the-kv.service", "MachineID=m1")))
+    machine = person.starts(unit, SLEEPER + "[X-Fleet]\nConflicts=at-the-kv.service\n")
+    assert machine.name != "m1"
+    return machine
+
+
+def _written(person: Person, name: str, option: str) -> object:
+    path = person.home / name
+    machine_id = next(row["id"] for row in person.site.json("list-machines") if row["name"] == "m1")
+    path.write_text(SLEEPER + f"[X-Fleet]\n{option.replace('m1', machine_id)}\n")
+    return path
+
+
+Fault = Callable[[Network, int], None]
+
+FAULTS: dict[str, Fault] = {
+    "isolated": lambda network, number: network.isolate(number),
+    "unplugged": lambda network, number: network.unplug(number),
+    "cut from the KV": lambda network, number: network.cut(number, 1),
+    "unheard by the KV": lambda network, number: network.cut_one_way(number, 1),
+    "deaf to the KV": lambda network, number: network.cut_one_way(1, number),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_machine_that_is_cut_off_goes_on_and_gives_way_when_it_is_back(
+    person: Person, fault: str
+) -> None:
+    unit = "cut.service"
+    machine = start_away_from_the_kv(person, unit)
+    pid = pid_of(machine, unit)
+    FAULTS[fault](person.lab.network, machine.number)
+    try:
+        until(lambda: person.states()[machine.name] == "lost", TTL_SECONDS + 20)
+        until(lambda: _active_on_another(person, unit, machine.name))
+        # Nobody can tell it: it runs what it ran.
+        assert pid_of(machine, unit) == pid
+    finally:
+        person.lab.heal()
+    until(lambda: person.states() == READY, BACK_SECONDS_MAX)
+    until(lambda: pid_of(machine, unit) == "0", BACK_SECONDS_MAX)
+    row = person.site.unit(unit)
+    assert row["machine"] != machine.name
+    assert pid_of(person.machine(row["machine"]), unit) not in ("", "0")
+    person.types(f"c101ctl destroy {unit} at-the-kv.service")
+
+
+def _active_on_another(person: Person, unit: str, name: str) -> bool:
+    row = person.site.unit(unit)
+    return row["machine"] not in (None, name) and row["active"] == "active"
+
+
+def _switch_on(machine: Machine) -> None:
+    machine.boot()
+    machine.until_up()
+
+
+OUTAGES: dict[str, tuple[Callable[[Machine], None], Callable[[Machine], None]]] = {
+    "without power": (Machine.cut_power, _switch_on),
+    "frozen": (Machine.freeze, Machine.thaw),
+}
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_without_the_machine_of_the_kv_no_unit_stops(person: Person, outage: str) -> None:
+    unit = "alone.service"
+    machine = start_away_from_the_kv(person, unit)
+    pid = pid_of(machine, unit)
+    begin, end = OUTAGES[outage]
+    begin(person.machine("m1"))
+    try:
+        time.sleep(TTL_SECONDS + 4)
+        assert pid_of(machine, unit) == pid
+    finally:
+        end(person.machine("m1"))
+    until(lambda: _reached(person) == READY, BACK_SECONDS_MAX)
+    time.sleep(TTL_SECONDS)
+    assert pid_of(machine, unit) == pid
+    assert person.site.unit(unit)["machine"] == machine.name
+    assert _reached(person) == READY
+    person.types(f"c101ctl destroy {unit} at-the-kv.service")
+
+
+def _reached(person: Person) -> dict[str, str]:
+    done = person.site.ctl("-o", "json", "list-machines")
+    return person.states() if done.returncode == 0 else {}
+
+
+def test_a_fifth_of_the_packets_lost_loses_no_machine_for_good(person: Person) -> None:
+    unit = "lossy.service"
+    machine = start_away_from_the_kv(person, unit)
+    person.lab.network.lose(machine.number, 20)
+    person.lab.network.lose(1, 20)
+    try:
+        time.sleep(3 * TTL_SECONDS)
+        person.types("c101ctl list-units")
+    finally:
+        person.lab.heal()
+    until(lambda: person.states() == READY, BACK_SECONDS_MAX)
+    until(lambda: person.site.unit(unit)["active"] == "active")
+    # Whoever runs it besides where it belongs stops it.
+    until(lambda: _holders(person, unit) == [person.site.unit(unit)["machine"]], BACK_SECONDS_MAX)
+    person.types(f"c101ctl destroy {unit} at-the-kv.service")
+
+
+def _holders(person: Person, unit: str) -> list[str]:
+    return [one.name for one in person.lab.machines if pid_of(one, unit) not in ("", "0")]
+
+
+def test_the_journal_is_followed_over_a_restart_of_journald_and_of_the_link(
+    person: Person,
+) -> None:
+    count = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done"
+    machine = person.starts("count.service", f"[Service]\nExecStart=/bin/sh -c '{count}'\n")
+    person.types("c101ctl journal -n 1 count")
+    with person.site.running("journal", "-f", "-n", "5", "count") as following:
+        numbers = [_number(following) for _ in range(50)]
+        machine.run("systemctl", "restart", "systemd-journald")
+        numbers += [_number(following) for _ in range(100)]
+        machine.run("systemctl", "kill", "-s", "KILL", "c101-agent")
+        numbers += [_number(following) for _ in range(300)]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    person.types("c101ctl destroy count.service")
+
+
+def _number(following: Running) -> int:
+    """Return the number of the next line that the unit printed."""
+    while True:
+        _, printed, number = following.line(seconds=30).rpartition(": line ")
+        if printed:
+            return int(number)

@@ -1,0 +1,263 @@
+"""docs/install.md, as it stands there, on three machines that have nothing but sshd and Python."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from c101.agents.install.bundle import assemble, file_name, installed_files
+from c101.agents.install.target import here
+from tests.ctl.site import Site
+from tests.lab.lab import Lab
+from tests.lab.machine import Machine
+from tests.systemd.cluster import SLEEPER, missing, until
+from tests.systemd.person import REPOSITORY, Person, commands
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+
+_ASK = r"exec 3<>/dev/tcp/127.0.0.1/9; printf 'GET /version HTTP/1.0\r\n\r\n' >&3; cat <&3"
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    if reason := missing():
+        pytest.skip(reason)
+    home = tmp_path_factory.mktemp("home")
+    with Lab(3) as lab:
+        somebody = Person(home, lab)
+        somebody.makes_a_cluster()
+        yield somebody
+
+
+READY = {"m1": "ready", "m2": "ready", "m3": "ready"}
+
+
+def test_all_three_are_machines_of_the_cluster(person: Person) -> None:
+    assert person.states() == READY
+    for machine in person.lab.machines:
+        shown = machine.run("systemctl", "is-active", "c101-agent.service").stdout.strip()
+        assert shown == "active"
+        assert machine.run("systemctl", "is-system-running").stdout.strip() == "running"
+
+
+def test_what_is_done_already_is_left_as_it_is(person: Person) -> None:
+    m2 = person.machine("m2")
+    pid = m2.run("systemctl", "show", "--value", "--property=MainPID", "c101-agent").stdout
+    rows = person.site.json("machines", "add", "root@m2", "root@m3")
+    assert [row["changed"] for row in rows] == [[], []]
+    assert m2.run("systemctl", "show", "--value", "--property=MainPID", "c101-agent").stdout == pid
+    init = person.site.json("init", "--cluster", "prod", "root@m1")
+    assert init["changed"] == []
+
+
+def test_an_agents_key_opens_its_own_socket_and_nothing_else(person: Person) -> None:
+    m1, m2 = person.machine("m1"), person.machine("m2")
+    ssh = ("ssh", "-i", "/etc/c101/agent_key", "-o", "UserKnownHostsFile=/etc/c101/known_hosts")
+    there = (*ssh, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", f"c101@{m1.address}")
+    for command in (["id"], ["c101-core", "--stdio", "admin"], ["cat", "/etc/passwd"], []):
+        # Whatever is asked for, the relay answers: with the KV's own HTTP/2, which begins with
+        # SETTINGS, once it is spoken to; to anything else it says nothing.
+        done = m2.run(*there, *command, check=False)
+        assert "uid=" not in done.stdout
+        assert "root:" not in done.stdout
+    # A forward that only the client listens for is refused when somebody uses it.
+    forward = f"{shlex.join(there)} -N -L 9:/run/c101/kv-admin.sock & echo $! > /tmp/forward"
+    m2.run("sh", "-c", f"({forward}) >/dev/null 2>&1")
+    try:
+        until(lambda: not m2.run("sh", "-c", "ss -ltn | grep -q :9", check=False).returncode)
+        answer = m2.run("bash", "-c", _ASK, check=False).stdout
+        assert answer == ""
+    finally:
+        m2.run("sh", "-c", "kill $(cat /tmp/forward); rm /tmp/forward")
+    for asked in (["-R", "9:127.0.0.1:22"], ["-R", "/tmp/s:/run/c101/kv.sock"]):
+        refused = m2.run(
+            *ssh,
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ExitOnForwardFailure=yes",
+            "-N",
+            *asked,
+            f"c101@{m1.address}",
+            check=False,
+            seconds=20,
+        )
+        assert refused.returncode != 0
+    lines = (m1.root / "var/lib/c101-relay/.ssh/authorized_keys").read_text().splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("restrict,command=") for line in lines)
+
+
+def test_an_agent_writes_its_own_keys_and_no_others(person: Person) -> None:
+    m2 = person.machine("m2")
+    ids = {row["name"]: row["id"] for row in person.site.json("list-machines")}
+    kv = ("env", "C101_KV=unix:///run/c101/kv.sock", "/usr/local/bin/c101ctl")
+    m2.run(*kv, "set", "services/mine", "1")
+    assert m2.run(*kv, "get", "services/mine").stdout == "1\n"
+    for key in (
+        f"/c101/machines/{ids['m3']}/presence",
+        f"/c101/machines/{ids['m2']}/record",
+        f"/c101/states/a.service/{ids['m3']}",
+        "/c101/units/evil.service/file",
+        "/c101/units/lb.service/target",
+    ):
+        refused = m2.run(*kv, "set", "--raw", "--force", key, "x", check=False)
+        assert refused.returncode != 0
+        assert "permission denied" in refused.stderr
+    log = person.machine("m1").run("journalctl", "--unit=c101-kv", "--output=cat").stdout
+    assert "evil.service" in log
+
+
+def test_the_application_runs_and_survives_a_power_cut(person: Person) -> None:
+    for command in commands("3."):
+        if "curl" not in command:
+            person.types(command)
+    balancer = person.holder("lb.service")
+    until(lambda: {"web@1", "web@2"} <= _served(person, balancer))
+    web = person.holder("web@1.service")
+    logged = web.run("journalctl", "--unit=web@1.service", "--output=cat").stdout
+    assert "serves on" in logged
+    assert "serves on" in person.types("c101ctl journal web@1").stdout
+    victim = next(
+        machine
+        for machine in (person.machine("m2"), person.machine("m3"))
+        if any(row["machine"] == machine.name for row in person.site.json("list-units"))
+    )
+    lost = [row["unit"] for row in person.site.json("list-units") if row["machine"] == victim.name]
+    victim.cut_power()
+    try:
+        until(lambda: all(_active_elsewhere(person, unit, victim.name) for unit in lost), 60)
+        until(lambda: {"web@1", "web@2"} <= _served(person, person.holder("lb.service")), 60)
+    finally:
+        victim.boot()
+        victim.until_up()
+    until(lambda: person.states() == READY, 60)
+    person.types("c101ctl destroy " + " ".join(row["unit"] for row in _units(person)))
+
+
+def _units(person: Person) -> list[dict[str, Any]]:
+    return list(person.site.json("list-unit-files"))
+
+
+def _served(person: Person, machine: Machine) -> set[str]:
+    pages = [person.page(machine) for _ in range(4)]
+    return {found for page in pages for found in re.findall(r"hello from (web@\d): db\d has", page)}
+
+
+def _active_elsewhere(person: Person, unit: str, lost: str) -> bool:
+    row = person.site.unit(unit)
+    return row["machine"] not in (None, lost) and row["active"] == "active"
+
+
+def test_a_newer_version_comes_while_units_run_on(person: Person, tmp_path: Path) -> None:
+    for number in range(3):
+        person.starts(f"steady{number}.service", SLEEPER)
+    before = _running(person)
+    assert [row["changed"] for row in person.site.json("machines", "upgrade")] == [[], [], []]
+    newer = assemble(here(), [*installed_files(), ("c101_newer.py", Path(__file__))])
+    (tmp_path / file_name(here())).write_bytes(newer.data)
+    # One of them first: the others are of the version before, and work with it.
+    rows = person.site.json("machines", "upgrade", "m2", "--agent-dir", str(tmp_path))
+    assert any("started c101-agent" in one for one in rows[0]["changed"])
+    mixed = person.starts("mixed.service", SLEEPER)
+    person.types("c101ctl destroy mixed.service")
+    assert mixed.name in person.states()
+    rows = person.site.json("machines", "upgrade", "--agent-dir", str(tmp_path))
+    assert [row["name"] for row in rows] == ["m2", "m3", "m1"]
+    assert rows[0]["changed"] == []
+    assert any("started c101-kv" in one for one in rows[2]["changed"])
+    for machine in person.lab.machines:
+        current = machine.run("readlink", "/usr/local/lib/c101/current").stdout.strip()
+        assert current == newer.id
+    # ... and back to the one before.
+    person.site.json("machines", "upgrade")
+    assert person.states() == READY
+    assert _running(person) == before
+    person.types("c101ctl destroy steady0 steady1 steady2")
+
+
+def _running(person: Person) -> dict[str, tuple[str, str]]:
+    """Return where each unit runs, and as which process."""
+    found = {}
+    for row in person.site.json("list-units"):
+        machine = person.machine(row["machine"])
+        shown = machine.run("systemctl", "show", "--value", "--property=MainPID", row["unit"])
+        found[row["unit"]] = (machine.name, shown.stdout.strip())
+    return found
+
+
+def test_agents_get_new_keys_and_the_old_ones_open_nothing(person: Person) -> None:
+    m1, m2 = person.machine("m1"), person.machine("m2")
+    m2.run("cp", "/etc/c101/agent_key", "/tmp/old_key")
+    lines = m1.root / "var/lib/c101-relay/.ssh/authorized_keys"
+    before = set(lines.read_text().splitlines())
+    rows = person.site.json("machines", "rotate-keys")
+    assert [row["name"] for row in rows] == ["m2", "m3"]
+    after = set(lines.read_text().splitlines())
+    assert len(after) == 2
+    assert not after & before
+    known = ("-o", "UserKnownHostsFile=/etc/c101/known_hosts", "-o", "BatchMode=yes")
+    refused = m2.run("ssh", "-i", "/tmp/old_key", *known, f"c101@{m1.address}", check=False)
+    assert "Permission denied" in refused.stderr
+    assert person.states() == READY
+    assert "no key" in person.site.ctl("machines", "rotate-keys", "m1").stderr
+
+
+def test_a_machine_that_is_removed_keeps_no_trace(person: Person) -> None:
+    m3 = person.machine("m3")
+    for number in range(3):
+        person.starts(f"leaving{number}.service", SLEEPER)
+    for command in commands("5."):
+        person.types(command)
+    assert set(person.states()) == {"m1", "m2"}
+    left = m3.run(
+        "find", "/", "-xdev", "-name", "*c101*", "-not", "-path", "/proc/*", check=False
+    ).stdout.split()
+    assert [path for path in left if not path.startswith(("/var/log/", "/tmp/"))] == []
+    units = m3.run("systemctl", "list-units", "--all", "--plain", "--no-legend").stdout
+    assert not re.search(r"^(leaving|c101)", units, re.MULTILINE)
+    assert m3.run("systemctl", "is-system-running").stdout.strip() == "running"
+    lines = (person.machine("m1").root / "var/lib/c101-relay/.ssh/authorized_keys").read_text()
+    assert len(lines.splitlines()) == 1
+    rows = person.site.json("list-units")
+    assert {row["active"] for row in rows} == {"active"}
+    assert "m3" not in {row["machine"] for row in rows}
+    person.types("c101ctl destroy leaving0 leaving1 leaving2")
+    person.types("c101ctl machines add root@m3")
+    assert person.states() == READY
+
+
+def test_the_machine_of_the_kv_is_not_removed_by_mistake(person: Person) -> None:
+    assert "runs the KV" in person.site.fails(2, "machines", "remove", "m1")
+
+
+def test_a_host_that_cannot_be_a_machine_is_told_why(person: Person) -> None:
+    m3 = person.machine("m3")
+    m3.run("mv", "/usr/bin/python3.11", "/usr/bin/python3.11.away")
+    try:
+        said = person.site.fails(1, "machines", "add", "root@m3")
+        assert "Python" in said
+        assert "3.11" in said
+    finally:
+        m3.run("mv", "/usr/bin/python3.11.away", "/usr/bin/python3.11")
+    assert "not a port" in person.site.fails(2, "machines", "add", "root@m3:x")
+    assert "10.101" not in person.site.fails(5, "machines", "add", "nobody@m3")
+
+
+def test_an_unknown_host_is_refused_where_nobody_can_be_asked(
+    person: Person, tmp_path: Path
+) -> None:
+    environment = {**person.environment, "XDG_CONFIG_HOME": str(tmp_path)}
+    site = Site("", environment, REPOSITORY)
+    said = site.fails(5, "hosts", "trust", "root@m3")
+    assert "unknown" in said
+    assert "SHA256:" in said
+    site.ok("hosts", "trust", "--accept-new", "root@m3")
+    (row,) = site.json("hosts", "list")
+    assert row["host"] == "m3" or row["host"].endswith(person.machine("m3").address)
+    site.ok("hosts", "forget", row["host"])
+    assert site.json("hosts", "list") == []
+    site.fails(3, "hosts", "forget", "m3")
