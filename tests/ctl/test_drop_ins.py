@@ -64,3 +64,20 @@ def test_one_that_is_wrong_is_named_with_its_own_line(folder: Path) -> None:
     (folder / "web.service.d/10.conf").write_bytes(b"\xff")
     with pytest.raises(C101Error, match=r"10\.conf"):
         read_unit(folder / "web.service")
+
+
+def test_a_quadlet_file_is_the_service_that_runs_it(folder: Path) -> None:
+    (folder / "app.container").write_text("[Container]\nImage=app:1\n")
+    drop_in(folder, "app.container.d/10.conf", "[Container]\nPublishPort=80:80\n")
+    found = read_unit(folder / "app.container")
+    assert found.name == "app.service"
+    (line,) = assigned(found.text, "ExecStart")
+    assert "--publish=80:80" in line
+    (folder / "app@.container").write_text("[Container]\nImage=app:%i\n")
+    instance = read_unit_or_template(folder / "app@7.container")
+    assert instance.name == "app@7.service"
+    (line,) = assigned(instance.text, "ExecStart")
+    assert line.endswith("app:%i")
+    drop_in(folder, "app.container.d/20.conf", "[Container]\nPort=1\n")
+    with pytest.raises(UnitFileError, match="Port= of a container"):
+        read_unit(folder / "app.container")

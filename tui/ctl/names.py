@@ -6,6 +6,7 @@ from pathlib import Path
 
 from c101.core.errors import ConfigError, InvalidNameError
 from c101.core.registry.registry import check_unit
+from c101.core.units import quadlet
 from c101.core.units.file import UnitFile
 from c101.core.units.name import UnitName
 
@@ -41,7 +42,7 @@ def read_unit(path: Path) -> Wanted:
 
     Raises ConfigError: it cannot be read; InvalidNameError; UnitFileError: file, line and reason.
     """
-    name = UnitName.parse(path.name)
+    name = _name_of(path)
     return Wanted(name.full, _with_drop_ins(path, name, [path]))
 
 
@@ -50,11 +51,19 @@ def read_unit_or_template(path: Path) -> Wanted:
 
     Raises what ``read_unit`` raises.
     """
-    name = UnitName.parse(path.name)
+    name = _name_of(path)
     if name.template is not None and not path.exists():
         template = path.with_name(name.template)
+        if path.suffix == quadlet.SUFFIX:
+            template = template.with_suffix(quadlet.SUFFIX)
         return Wanted(name.full, _with_drop_ins(template, name, [template, path]))
     return Wanted(name.full, _with_drop_ins(path, name, [path]))
+
+
+def _name_of(path: Path) -> UnitName:
+    """Return the unit that a file is of: of ``web.container`` the service that it becomes."""
+    container = path.suffix == quadlet.SUFFIX
+    return UnitName.parse(quadlet.service_name(path.name) if container else path.name)
 
 
 def _with_drop_ins(path: Path, name: UnitName, units: Sequence[Path]) -> str:
@@ -72,6 +81,8 @@ def _with_drop_ins(path: Path, name: UnitName, units: Sequence[Path]) -> str:
         parts.append(f"# {file.parent.name}/{file.name}\n{text}")
     whole = "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
     whole = whole if len(parts) > 1 else parts[0]
+    if path.suffix == quadlet.SUFFIX:
+        whole = quadlet.to_service(whole, str(path))
     check_unit(name, whole, source=str(path))
     return whole
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 
-from c101.core.model.host import UnitResources, UnitStatus
+from c101.core.model.host import TimerRuns, UnitResources, UnitStatus
 from c101.core.model.pressure import Pressure
 from c101.core.model.unit import Unit, UnitState
 from c101.tui.render.cells import Cell, Meaning
@@ -69,7 +69,7 @@ def status(
     if state is not None:
         lines += _reported(state)
     if report is not None:
-        lines += _told(report)
+        lines += [*_elapses(report.runs, now), *_told(report)]
     if unit is not None:
         lines.append(fact("file", Cell(f"{size(len(unit.text.encode()))}, {unit.hash[:12]}")))
     return lines
@@ -83,6 +83,15 @@ def _reported(state: UnitState) -> Iterable[Line]:
     yield fact("result", Cell(f"{sanitise(state.result)}{exited}", meaning))
     yield fact("restarts", Cell(count(state.restarts), "warn" if state.restarts else ""))
     yield fact("load", Cell(sanitise(state.load)))
+
+
+def _elapses(runs: TimerRuns | None, now: float) -> Iterable[Line]:
+    """Say when a timer does, and did."""
+    if runs is None:
+        return
+    following = "never" if runs.next is None else f"in {age(max(0.0, runs.next - now))}"
+    last = "never" if runs.last is None else f"{age(max(0.0, now - runs.last))} ago"
+    yield fact("elapses", Cell(following), Cell(f", last {last}", "muted"))
 
 
 def _told(report: UnitStatus) -> Iterable[Line]:

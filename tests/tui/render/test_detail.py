@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from c101.core.model.host import MachineUsage, UnitProcess, UnitResources, UnitStatus
+from c101.core.model.host import MachineUsage, TimerRuns, UnitProcess, UnitResources, UnitStatus
 from c101.core.model.unit import UnitState
 from c101.tui.render import detail
 from c101.tui.store.machines import MachineRow
@@ -39,6 +39,14 @@ def test_what_a_group_counts_stands_before_the_sum_of_its_processes() -> None:
 def test_what_is_not_counted_is_not_said() -> None:
     text = told(UnitStatus(state=STATE, resources=UnitResources()))
     assert text == ""
+
+
+def test_a_timer_says_when_it_elapses_and_did() -> None:
+    assert words(list(detail._elapses(None, 100.0))) == ""
+    runs = TimerRuns(last=40.0, next=220.0)
+    assert "in 2m" in words(list(detail._elapses(runs, 100.0)))
+    assert "last 60s ago" in words(list(detail._elapses(runs, 100.0)))
+    assert words(list(detail._elapses(TimerRuns(), 100.0))).count("never") == 2
 
 
 def test_who_waits_for_what_is_said() -> None:

@@ -1,0 +1,70 @@
+"""The containers of examples/containers, each as a unit of a cluster, where its engine runs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.lab import Lab
+from tests.lab.machine import Machine
+from tests.systemd.cluster import missing, until
+from tests.systemd.person import REPOSITORY, Person
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
+
+EXAMPLES = REPOSITORY / "examples" / "containers"
+#: A root file system of the machine's own programs, with a word in it that only it has.
+MAKE_ROOT = """
+set -e; R=/var/lib/machines/hello
+mkdir -p $R/usr $R/etc $R/proc $R/sys $R/dev $R/run $R/tmp $R/var $R/root
+for name in bin sbin lib lib64; do ln -s usr/$name $R/$name; done
+echo "ID=hello" > $R/etc/os-release; echo "a root of its own" > $R/etc/hello
+mount --bind /usr $R/usr
+"""
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    if reason := missing():
+        pytest.skip(reason)
+    home = tmp_path_factory.mktemp("home")
+    with Lab(1, packages=["systemd-container"]) as lab:
+        somebody = Person(home, lab)
+        somebody.types("c101ctl init --accept-new --cluster prod root@m1")
+        lab.machines[0].run("sh", "-c", MAKE_ROOT)
+        yield somebody
+
+
+@pytest.mark.parametrize("name", ["hello-rootdir", "hello-nspawn"])
+def test_a_container_is_a_unit_like_any_other(person: Person, name: str) -> None:
+    (machine,) = person.lab.machines
+    person.types(f"c101ctl start {EXAMPLES}/{name}.service")
+    until(lambda: "hello from a root of its own" in person.types(f"c101ctl journal {name}").stdout)
+    assert _sees(machine, name) == "a root of its own"
+    status = person.site.json("status", name)[0]
+    assert status["active"] == "active"
+    assert status["processes"]
+    person.types(f"c101ctl stop {name}")
+    until(lambda: person.site.unit(f"{name}.service")["active"] == "inactive")
+    assert machine.run("pgrep", "-f", "hello from", check=False).stdout == ""
+    person.types(f"c101ctl destroy {name}")
+
+
+def _sees(machine: Machine, name: str) -> str:
+    """Return what the unit's processes see as /etc/hello."""
+    group = f"/sys/fs/cgroup/system.slice/{name}.service"
+    look = f"for pid in $(find {group} -name cgroup.procs | xargs cat); do "
+    look += "cat /proc/$pid/root/etc/hello 2>/dev/null && break; done"
+    return machine.run("sh", "-c", look, check=False).stdout.strip()
+
+
+def test_a_quadlet_file_is_refused_or_run_as_its_keys_say(person: Person) -> None:
+    """No podman runs within these machines: that the unit is the one that asks for it is shown."""
+    (machine,) = person.lab.machines
+    person.types(f"c101ctl submit {EXAMPLES}/hello-podman.container")
+    text = person.types("c101ctl cat hello-podman").stdout
+    assert "ExecStart=/usr/bin/podman run" in text
+    failed = person.site.ctl("start", "--timeout", "10", "hello-podman")
+    assert failed.returncode != 0
+    shown = machine.run("systemctl", "show", "hello-podman", "--property=ExecStart").stdout
+    assert "--network=none --pull=never localhost/hello:latest /bin/sh -c" in shown
+    person.types("c101ctl destroy hello-podman")
