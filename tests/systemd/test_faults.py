@@ -214,5 +214,5 @@ def test_a_full_disk_under_the_kv_stops_no_unit_and_is_over_with_it(person: Pers
 
 def _refused(person: Person) -> str:
     """Write until that is refused; return with which words."""
-    done = person.site.ctl("set", "services/full", "x" * 100_000)
+    done = person.site.ctl("set", "services/full", stdin="x" * 1_000_000)
     return done.stderr if done.returncode else ""
