@@ -36,6 +36,10 @@ from c101.core.registry.registry import Registry
 #: Told of a host's progress: its name, and how far it is.
 Tell = Callable[[str, str], None]
 _LOG_LINES = 5
+_COPIED = (
+    "is it a copy of that machine? rm /etc/machine-id && systemd-machine-id-setup "
+    "gives it an id of its own"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +136,8 @@ class Cluster:
         self._tell = tell
         # authorized_keys on the KV's host is read and written as a whole.
         self._admitting = asyncio.Lock()
+        #: whom this run makes machines: the host that has a name, or an id
+        self._claimed: dict[str, str] = {}
 
     async def add(self, host: RemoteHost, shipping: Shipping, wanted: Wanted) -> Member:
         """Have *host* be a machine of the cluster, joined.
@@ -239,14 +245,14 @@ class Cluster:
         old = known.record if known is not None else None
         if old is not None and old.host_keys and not set(old.host_keys) & set(keys):
             raise ConflictError(
-                f"{host.name} has the machine id of {old.name}, and other host keys",
-                hint="is it a copy of that machine? rm /etc/machine-id && "
-                "systemd-machine-id-setup gives it an id of its own",
+                f"{host.name} has the machine id of {old.name}, and other host keys", hint=_COPIED
             )
         name = wanted.name or (old.name if old is not None else facts.hostname.partition(".")[0])
         for other in self._mirror.state.machines.values():
             if other.name == name and other.id != facts.machine_id:
                 raise ConflictError(f"another machine is called {name}", hint="--name NAME")
+        self._claim(host.name, facts.machine_id, _COPIED)
+        self._claim(host.name, name, "--name NAME, one host at a time")
         address = wanted.address or facts.address or target.host
         now = self._clock.time()
         return MachineRecord(
@@ -274,6 +280,11 @@ class Cluster:
         async with self._admitting:
             outcome = await core.setup("admit", Admission(machine_id=machine_id, keys=keys))
         return tuple(f"{core.name}: {one}" for one in outcome.changed)
+
+    def _claim(self, host: str, what: str, hint: str) -> None:
+        """Note that *host* has this name or id. Raises ConflictError: another one has it too."""
+        if self._claimed.setdefault(what, host) != host:
+            raise ConflictError(f"{host} and {self._claimed[what]} are both {what}", hint=hint)
 
     async def _write(self, record: MachineRecord) -> tuple[str, ...]:
         known = self._mirror.state.machines.get(record.id)

@@ -29,6 +29,7 @@ from c101.agents.ssh.dial import (
     SshTarget,
     user_known_hosts,
 )
+from c101.agents.ssh.jump import jump_gate
 from c101.agents.ssh.known_hosts import (
     SSH_PORT,
     KnownHost,
@@ -230,9 +231,10 @@ async def connect(target: SshTarget) -> Connection:
         options = await asyncio.to_thread(_options, target, met)
         options.update(client_factory=client)
         # The same reason: connecting prepares the options once more, asyncssh in an executor.
-        connection = await asyncssh.connect(
-            target.host, target.port or (), options=options, config=_config(target)
-        )
+        async with jump_gate(options.tunnel):
+            connection = await asyncssh.connect(
+                target.host, target.port or (), options=options, config=_config(target)
+            )
     except (asyncssh.Error, OSError, ValueError) as error:
         raise _translate(error, target, met) from error
     return Connection(target.name, connection, clients[-1])

@@ -1,4 +1,7 @@
-"""The containers of examples/containers, each as a unit of a cluster, where its engine runs."""
+"""The containers of examples/containers, each as a unit of a cluster, where its engine runs.
+
+The cluster is made by somebody who is not root there, but may become so by sudo.
+"""
 
 from collections.abc import Iterator
 
@@ -22,15 +25,27 @@ mount --bind /usr $R/usr
 """
 
 
+MAKE_USER = """
+set -e; useradd -m -s /bin/bash anna
+mkdir -m 700 /home/anna/.ssh; cp /root/.ssh/authorized_keys /home/anna/.ssh/
+chown -R anna: /home/anna/.ssh
+"""
+
+
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     if reason := missing():
         pytest.skip(reason)
     home = tmp_path_factory.mktemp("home")
-    with Lab(1, packages=["systemd-container"]) as lab:
+    with Lab(1, packages=["systemd-container", "sudo"]) as lab:
         somebody = Person(home, lab)
-        somebody.types("c101ctl init --accept-new --cluster prod root@m1")
-        lab.machines[0].run("sh", "-c", MAKE_ROOT)
+        (machine,) = lab.machines
+        machine.run("sh", "-c", MAKE_USER)
+        refused = somebody.site.fails(1, "init", "--accept-new", "--cluster", "prod", "anna@m1")
+        assert "anna may not become root" in refused
+        machine.run("sh", "-c", "echo 'anna ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/anna")
+        somebody.types("c101ctl init --cluster prod anna@m1")
+        machine.run("sh", "-c", MAKE_ROOT)
         yield somebody
 
 
@@ -55,6 +70,17 @@ def _sees(machine: Machine, name: str) -> str:
     look = f"for pid in $(find {group} -name cgroup.procs | xargs cat); do "
     look += "cat /proc/$pid/root/etc/hello 2>/dev/null && break; done"
     return machine.run("sh", "-c", look, check=False).stdout.strip()
+
+
+def test_whoever_made_the_cluster_is_an_admin_of_it_and_nobody_else(person: Person) -> None:
+    (machine,) = person.lab.machines
+    groups = machine.run("id", "-nG", "anna").stdout.split()
+    assert "c101-admin" in groups
+    machine.run("useradd", "bert")
+    relay = ("runuser", "-u", "bert", "--", "/usr/local/bin/c101-core", "--stdio", "admin")
+    assert "Permission denied" in machine.run(*relay, check=False).stderr
+    (row,) = person.site.json("list-machines")
+    assert row["state"] == "ready"
 
 
 def test_a_quadlet_file_is_refused_or_run_as_its_keys_say(person: Person) -> None:

@@ -171,3 +171,48 @@ def _number(following: Running) -> int:
         _, printed, number = following.line(seconds=30).rpartition(": line ")
         if printed:
             return int(number)
+
+
+_SMALL_DISK = """
+set -e; D=/var/lib/c101-kv
+systemctl stop c101-kv; cp -a $D /var/lib/kept
+mount -t tmpfs -o size=24m tmpfs $D; cp -a /var/lib/kept/. $D; systemctl start c101-kv
+"""
+_LARGE_DISK = """
+set -e; D=/var/lib/c101-kv
+systemctl stop c101-kv; rm -rf /var/lib/kept; cp -a $D /var/lib/kept; umount $D
+find $D -mindepth 1 -delete; cp -a /var/lib/kept/. $D; rm -rf /var/lib/kept; systemctl start c101-kv
+"""
+
+
+def test_a_full_disk_under_the_kv_stops_no_unit_and_is_over_with_it(person: Person) -> None:
+    unit = "full.service"
+    machine = start_away_from_the_kv(person, unit)
+    pid = pid_of(machine, unit)
+    m1 = person.machine("m1")
+    m1.run("sh", "-c", _SMALL_DISK)
+    try:
+        until(lambda: _reached(person) == READY, BACK_SECONDS_MAX)
+        person.types("c101ctl set services/full before")
+        m1.run("sh", "-c", "cat /dev/zero > /var/lib/c101-kv/filler || true")
+        refused = until(lambda: _refused(person))
+        assert "space" in refused
+        assert person.types("c101ctl get services/full").stdout
+        time.sleep(TTL_SECONDS + 2)
+        assert pid_of(machine, unit) == pid
+        m1.run("rm", "/var/lib/c101-kv/filler")
+        until(lambda: person.site.ctl("set", "services/full", "after").returncode == 0, 60)
+        until(lambda: _reached(person) == READY, BACK_SECONDS_MAX)
+        assert pid_of(machine, unit) == pid
+        assert person.site.unit(unit)["machine"] == machine.name
+    finally:
+        m1.run("sh", "-c", _LARGE_DISK)
+    until(lambda: _reached(person) == READY, BACK_SECONDS_MAX)
+    assert person.types("c101ctl get services/full").stdout == "after\n"
+    person.types(f"c101ctl destroy {unit} at-the-kv.service")
+
+
+def _refused(person: Person) -> str:
+    """Write until that is refused; return with which words."""
+    done = person.site.ctl("set", "services/full", stdin="x" * 1_000_000)
+    return done.stderr if done.returncode else ""

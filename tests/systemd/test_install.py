@@ -1,15 +1,23 @@
 """docs/install.md, as it stands there, on three machines that have nothing but sshd and Python."""
 
+import asyncio
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from c101.agents.client.agent_client import AgentClient
 from c101.agents.install.bundle import assemble, file_name, installed_files
 from c101.agents.install.target import here
+from c101.agents.ssh.dial import SshLink, SshTarget
+from c101.agents.ssh.keys import ensure_key
+from c101.core.clock import SystemClock
+from c101.core.rpc.channel import Channel
+from c101.core.rpc.status import RpcError
 from tests.ctl.site import Site
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
@@ -89,6 +97,55 @@ def test_an_agents_key_opens_its_own_socket_and_nothing_else(person: Person) -> 
     lines = (m1.root / "var/lib/c101-relay/.ssh/authorized_keys").read_text().splitlines()
     assert len(lines) == 2
     assert all(line.startswith("restrict,command=") for line in lines)
+
+
+def test_a_viewers_key_reads_an_agent_and_nothing_else(person: Person, tmp_path: Path) -> None:
+    m3 = person.machine("m3")
+    key = ensure_key(tmp_path / "viewer")
+    keys = m3.root / "root/.ssh/authorized_keys"
+    before = keys.read_text()
+    keys.write_text(f'{before}restrict,command="c101-agent --stdio viewer" {key.line}\n')
+    person.starts("seen.service", SLEEPER)
+    host_key = (m3.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().strip()
+    target = SshTarget(
+        host=m3.address,
+        user="root",
+        identity=tmp_path / "viewer",
+        host_keys=(host_key,),
+        config=(),
+    )
+
+    async def look() -> str:
+        link = SshLink(target, SystemClock())
+        # Whatever is asked for, it is the relay that answers.
+        channel = Channel(link.dialer("cat /etc/shadow"))
+        try:
+            agent = AgentClient(channel)
+            assert (await agent.facts()).hostname == "m3"
+            await agent.units()
+            with pytest.raises(RpcError) as caught:
+                await agent.reset_failed("seen.service")
+            return caught.value.status.name
+        finally:
+            await channel.close()
+            await link.close()
+
+    try:
+        assert asyncio.run(look()) == "PERMISSION_DENIED"
+        shell = ("ssh", "-i", str(tmp_path / "viewer"), "-o", "StrictHostKeyChecking=no")
+        where = ("-o", f"UserKnownHostsFile={tmp_path}/known", "-o", "BatchMode=yes")
+        said = subprocess.run(
+            [*shell, *where, f"root@{m3.address}", "id"],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=30,
+            check=False,
+        ).stdout
+        assert "uid=" not in said
+    finally:
+        keys.write_text(before)
+        person.types("c101ctl destroy seen.service")
 
 
 def test_an_agent_writes_its_own_keys_and_no_others(person: Person) -> None:

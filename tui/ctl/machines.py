@@ -1,14 +1,14 @@
 """``machines``: making hosts machines of the cluster, with nothing but SSH and Python on them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from c101.core.errors import C101Error, ConfigError
+from c101.core.errors import C101Error, ConfigError, LinkError
 from c101.core.model.machine import parse_metadata
 from c101.tui.ctl.hosts import accept_option
 from c101.tui.ctl.membership import (
@@ -23,7 +23,7 @@ from c101.tui.ctl.membership import (
 )
 from c101.tui.ctl.output import print_error, print_json, print_table, say
 from c101.tui.ctl.reaching import Trust, target_of
-from c101.tui.ctl.session import Options, session
+from c101.tui.ctl.session import Options, Session, session
 
 if TYPE_CHECKING:
     from c101.agents.install.cluster import Cluster, Member
@@ -169,7 +169,6 @@ def remove_command(
 ) -> None:
     """Move the units of machines elsewhere, and remove every trace of c101 from their hosts."""
     from c101.agents.install.cluster import Member
-    from c101.agents.ssh.endpoints import machine_target
     from c101.tui.ctl.places import machine_called
 
     async def removed() -> "list[Member | C101Error]":
@@ -187,8 +186,7 @@ def remove_command(
                 async with AsyncExitStack() as stack:
                     remote = None
                     if not gone:
-                        target = machine_target(machine, current.address.ssh)
-                        remote = await stack.enter_async_context(asked_host(target, trust))
+                        remote = await stack.enter_async_context(_there(machine, current, trust))
                     changed = await cluster.remove(
                         remote, machine.id, drain_seconds=drain_timeout, force=force
                     )
@@ -246,6 +244,19 @@ def _roll(
 
     done = asyncio.run(rolled())
     _report(options, tuple(done), list(done.values()), dry_run=False)
+
+
+@asynccontextmanager
+async def _there(machine: "Machine", current: Session, trust: Trust) -> "AsyncIterator[RemoteHost]":
+    """Hold the host of *machine*. Raises LinkError, with what to do if it is gone."""
+    from c101.agents.ssh.endpoints import machine_target
+
+    try:
+        async with asked_host(machine_target(machine, current.address.ssh), trust) as remote:
+            yield remote
+    except LinkError as error:
+        error.hint = error.hint or "--gone forgets a machine that will not come back"
+        raise
 
 
 def _spare_the_kv(machine: "Machine", core: "RemoteHost | None", *, force: bool) -> None:

@@ -52,6 +52,7 @@ class Trust:
     def __init__(self, *, accept_new: bool) -> None:
         self._accept_new = accept_new
         self._asking = asyncio.Lock()
+        self._told: set[str] = set()
 
     async def connect(self, link: "SshLink") -> None:
         """Connect; an unknown host becomes a known one if its key is accepted.
@@ -60,7 +61,12 @@ class Trust:
         """
         from c101.agents.ssh.known_hosts import UnknownHostError
         from c101.agents.ssh.trust import remember
+        from c101.agents.ssh.unhonoured import in_user_config
 
+        for line in in_user_config(link.target.host):
+            if line not in self._told:
+                self._told.add(line)
+                say(line)
         try:
             await link.connect()
         except UnknownHostError as unknown:
