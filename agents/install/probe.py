@@ -59,7 +59,6 @@ class HostFacts:
     port: int
     host_keys: tuple[str, ...]
     installed: str
-    has_core: bool
     has_agent: bool
 
     @property

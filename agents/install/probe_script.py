@@ -50,7 +50,6 @@ def main() -> None:
         "port": int(client[3]) if len(client) == 4 else 22,
         "host_keys": [text(path) for path in sorted(glob.glob("/etc/ssh/ssh_host_*_key.pub"))],
         "installed": os.path.basename(installed) if os.path.isdir(installed) else "",
-        "has_core": os.path.exists("/etc/systemd/system/c101-kv.service"),
         "has_agent": os.path.exists("/etc/systemd/system/c101-agent.service"),
     }
     sys.stdout.write("\nc101-probe " + json.dumps(answer) + "\n")

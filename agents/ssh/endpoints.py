@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from c101.agents.ssh.dial import SshLink, SshTarget
+from c101.agents.ssh.user_config import named_hosts
 from c101.core.clock import Clock
 from c101.core.config import SshAccess, known_hosts_path
 from c101.core.errors import ConfigError, LinkError
@@ -63,20 +64,6 @@ def machine_target(machine: Machine, ssh: SshAccess) -> SshTarget:
         user=record.ssh_user,
         host_keys=record.host_keys,
     )
-
-
-def named_hosts() -> set[str]:
-    """Return the names that the user's ssh configuration has a ``Host`` of; patterns are none."""
-    try:
-        text = (Path.home() / ".ssh" / "config").read_text(errors="replace")
-    except OSError:
-        return set()
-    found: set[str] = set()
-    for line in text.splitlines():
-        word, *names = line.replace("=", " ", 1).split() or [""]
-        if word.lower() == "host":
-            found.update(name for name in names if not set(name) & set("*?!"))
-    return found
 
 
 def target(

@@ -27,7 +27,6 @@ FIT = HostFacts(
     port=22,
     host_keys=(),
     installed="",
-    has_core=False,
     has_agent=False,
 )
 

@@ -9,6 +9,7 @@ import pytest
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
 from tests.systemd.cluster import binds, missing
+from tests.systemd.person import Person
 
 #: Set within a machine of the lab.
 INSIDE = "C101_LAB_MACHINE"
@@ -24,6 +25,17 @@ def lab_machine() -> Iterator[Machine]:
     with Lab(1, binds=binds()) as lab:
         (machine,) = lab.machines
         yield machine
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    """Somebody who has made three machines a cluster, as docs/install.md says."""
+    if reason := missing():
+        pytest.skip(reason)
+    with Lab(3) as lab:
+        somebody = Person(tmp_path_factory.mktemp("home"), lab)
+        somebody.makes_a_cluster()
+        yield somebody
 
 
 def run_inside(machine: Machine, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -4,15 +4,14 @@ The agents reach the KV over SSH, as on machines of one's own.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.ctl.site import Running
-from tests.lab.lab import Lab
 from tests.lab.machine import Machine
 from tests.lab.network import Network
-from tests.systemd.cluster import SLEEPER, TTL_SECONDS, missing, until
+from tests.systemd.cluster import SLEEPER, TTL_SECONDS, until
 from tests.systemd.person import Person
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -20,17 +19,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300
 #: A link that is dead is given up after 3 keepalives 5 s apart; then it is made anew.
 BACK_SECONDS_MAX = 60.0
 READY = {"m1": "ready", "m2": "ready", "m3": "ready"}
-
-
-@pytest.fixture(scope="module")
-def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    if reason := missing():
-        pytest.skip(reason)
-    home = tmp_path_factory.mktemp("home")
-    with Lab(3) as lab:
-        somebody = Person(home, lab)
-        somebody.makes_a_cluster()
-        yield somebody
 
 
 def pid_of(machine: Machine, unit: str) -> str:

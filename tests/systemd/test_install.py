@@ -4,7 +4,6 @@ import asyncio
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,13 @@ from c101.core.clock import SystemClock
 from c101.core.rpc.channel import Channel
 from c101.core.rpc.status import RpcError
 from tests.ctl.site import Site
-from tests.lab.lab import Lab
 from tests.lab.machine import Machine
-from tests.systemd.cluster import SLEEPER, missing, until
+from tests.systemd.cluster import SLEEPER, until
 from tests.systemd.person import REPOSITORY, Person, commands
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 _ASK = r"exec 3<>/dev/tcp/127.0.0.1/9; printf 'GET /version HTTP/1.0\r\n\r\n' >&3; cat <&3"
-
-
-@pytest.fixture(scope="module")
-def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    if reason := missing():
-        pytest.skip(reason)
-    home = tmp_path_factory.mktemp("home")
-    with Lab(3) as lab:
-        somebody = Person(home, lab)
-        somebody.makes_a_cluster()
-        yield somebody
 
 
 READY = {"m1": "ready", "m2": "ready", "m3": "ready"}

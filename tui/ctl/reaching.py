@@ -61,7 +61,7 @@ class Trust:
         """
         from c101.agents.ssh.known_hosts import UnknownHostError
         from c101.agents.ssh.trust import remember
-        from c101.agents.ssh.unhonoured import in_user_config
+        from c101.agents.ssh.user_config import in_user_config
 
         for line in in_user_config(link.target.host):
             if line not in self._told:

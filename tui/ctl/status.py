@@ -8,7 +8,7 @@ import click
 
 from c101.core.errors import LinkError
 from c101.core.model.cluster import ClusterState
-from c101.core.model.host import TimerRuns, UnitResources, UnitStatus
+from c101.core.model.host import UnitResources, UnitStatus
 from c101.core.model.journal import JournalEntry
 from c101.core.model.machine import Machine
 from c101.tui.ctl.journal import line_of
@@ -18,7 +18,7 @@ from c101.tui.ctl.output import print_json, print_lines
 from c101.tui.ctl.places import is_lost, machines_of
 from c101.tui.ctl.rows import rfc3339
 from c101.tui.ctl.session import Options, Session, run
-from c101.tui.render.humanise import age, size
+from c101.tui.render.humanise import age, elapses, size
 
 Found = tuple[Machine, UnitStatus | str, list[JournalEntry]]
 
@@ -104,14 +104,6 @@ def _time(seconds: float | None) -> str | None:
     return None if seconds is None else rfc3339(seconds)
 
 
-def _timer(runs: TimerRuns | None, now: float) -> Iterator[str]:
-    if runs is None:
-        return
-    last = "never" if runs.last is None else f"{age(max(0.0, now - runs.last))} ago"
-    following = "never" if runs.next is None else f"in {age(max(0.0, runs.next - now))}"
-    yield f"   Elapses: {following}; last {last}"
-
-
 def _used(used: UnitResources | None) -> Iterator[str]:
     if used is None:
         return
@@ -150,7 +142,9 @@ def _lines(
         yield f"  Restarts: {state.restarts}"
     if status.status_text:
         yield f"    Status: {status.status_text}"
-    yield from _timer(status.runs, now)
+    if status.runs is not None:
+        following, last = elapses(status.runs, now)
+        yield f"   Elapses: {following}; last {last}"
     yield from _used(status.resources)
     for process in status.processes:
         main = " (main)" if process.pid == state.main_pid else ""

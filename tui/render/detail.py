@@ -8,7 +8,16 @@ from c101.core.model.pressure import Pressure
 from c101.core.model.unit import Unit, UnitState
 from c101.tui.render.cells import Cell, Meaning
 from c101.tui.render.glyphs import GLYPHS, tint
-from c101.tui.render.humanise import UNKNOWN, age, count, milliseconds, percent, size, spark
+from c101.tui.render.humanise import (
+    UNKNOWN,
+    age,
+    count,
+    elapses,
+    milliseconds,
+    percent,
+    size,
+    spark,
+)
 from c101.tui.render.sanitise import sanitise
 from c101.tui.render.time_of_day import time_of_day
 from c101.tui.render.wrap import wrap
@@ -89,8 +98,7 @@ def _elapses(runs: TimerRuns | None, now: float) -> Iterable[Line]:
     """Say when a timer does, and did."""
     if runs is None:
         return
-    following = "never" if runs.next is None else f"in {age(max(0.0, runs.next - now))}"
-    last = "never" if runs.last is None else f"{age(max(0.0, now - runs.last))} ago"
+    following, last = elapses(runs, now)
     yield fact("elapses", Cell(following), Cell(f", last {last}", "muted"))
 
 

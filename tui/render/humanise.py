@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from c101.core.model.host import TimerRuns
 from c101.tui.render.width import head, tail, text_width
 
 #: What stands for a value that is not known.
@@ -27,6 +28,13 @@ def age(seconds: float | None) -> str:
     if whole < 2 * _DAY:
         return f"{whole // _HOUR}h"
     return f"{whole // _DAY}d"
+
+
+def elapses(runs: TimerRuns, now: float) -> tuple[str, str]:
+    """Return when a timer elapses next and did last: ``in 3h``, ``2m ago``, or ``never``."""
+    following = "never" if runs.next is None else f"in {age(runs.next - now)}"
+    last = "never" if runs.last is None else f"{age(now - runs.last)} ago"
+    return following, last
 
 
 def size(count_bytes: float | None) -> str:

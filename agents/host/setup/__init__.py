@@ -10,7 +10,7 @@ reads one JSON document on its standard input, does only what is not done yet, a
               socket only                                                     → {changed}
     new-key   make a key to take the agent's place                            → {key}
     use-key   have it take that place                                         → {changed}
-    upgrade   run what runs here by the programs that are installed now          → {changed}
+    upgrade   run what runs here by the programs that are installed now       → {changed}
     remove    stop all of it with its units, and remove every trace           → {changed}
 
 What it leaves on a host (``places``)::

@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from c101.core.errors import C101Error, ConfigError
@@ -20,7 +19,7 @@ class Host:
     def __init__(self) -> None:
         self.changed: list[str] = []
 
-    def write(self, path: Path, text: str, *, mode: int = 0o644, owner: str = "") -> bool:
+    def write(self, path: Path, text: str, *, mode: int = 0o644) -> bool:
         """Have *path* hold *text*; say whether it did not. Raises ConfigError."""
         try:
             if path.exists() and path.read_text() == text:
@@ -32,8 +31,6 @@ class Host:
                 out.flush()
                 os.fsync(out.fileno())
             fresh.chmod(mode)
-            if owner:
-                shutil.chown(fresh, owner, owner)
             fresh.replace(path)
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
@@ -101,25 +98,21 @@ class Host:
             self.run("systemctl", "disable", "--now", "--quiet", unit)
             self.changed.append(f"stopped {unit}")
 
-    def run(self, *argv: str, check: bool = True) -> str:
-        """Run a command; return what it printed. Raises C101Error when it fails."""
-        return run(argv, check=check)
-
-
-def run(argv: Sequence[str], *, check: bool = True) -> str:
-    """Run a command; return what it printed. Raises C101Error when it fails, unless told not to."""
-    try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=COMMAND_SECONDS_MAX,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise C101Error(f"{' '.join(argv)}: {error}") from error
-    if check and done.returncode:
-        said = done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}"
-        raise C101Error(f"{' '.join(argv)}: {said}")
-    return done.stdout.strip()
+    @staticmethod
+    def run(*argv: str, check: bool = True) -> str:
+        """Run a command; return what it printed. Raises C101Error when it fails, if *check*."""
+        try:
+            done = subprocess.run(
+                argv,
+                capture_output=True,
+                text=True,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                timeout=COMMAND_SECONDS_MAX,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise C101Error(f"{' '.join(argv)}: {error}") from error
+        if check and done.returncode:
+            said = done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}"
+            raise C101Error(f"{' '.join(argv)}: {said}")
+        return done.stdout.strip()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from c101.agents.ssh.unhonoured import in_user_config, unhonoured
+from c101.agents.ssh.user_config import in_user_config, unhonoured
 
 CONFIG = """\
 ServerAliveInterval 5
