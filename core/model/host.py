@@ -121,8 +121,8 @@ class UnitStatus:
 class JournalBatch:
     """Entries of one machine, oldest first.
 
-    ``gap``: entries before these are lost. ``caught_up``: all that was stored when the read began
-    has been given.
+    ``gap``: entries before these are lost, or could not be read. ``caught_up``: all that was
+    stored when the read began has been given.
     """
 
     entries: Sequence[JournalEntry]

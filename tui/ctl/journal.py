@@ -175,6 +175,8 @@ async def _read(session: Session, machine: Machine, query: _Query) -> list[_Entr
         agent.journal(query.match, lines=query.lines, since_us=query.since_us) as batches,
     ):
         async for batch in batches:
+            if batch.gap:
+                say(f"{machine.name}: some lines could not be read")
             entries.extend((machine.name, entry) for entry in batch.entries)
     return entries
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
@@ -253,15 +254,26 @@ class SystemdUnitManager:
         raise NotFoundError(f"{name} is not loaded")
 
     async def _refuse_foreign(self, name: str) -> None:
+        file = await self._foreign(name)
+        if file and not await asyncio.to_thread(os.path.lexists, file):
+            # Of what was removed systemd has read nothing yet: it goes with a Reload.
+            self._reloads.want()
+            await self._settle()
+            file = await self._foreign(name)
+        if file:
+            raise ConflictError(
+                f"the machine has {name} already: {file}",
+                hint="the cluster's unit needs another name",
+            )
+
+    async def _foreign(self, name: str) -> str:
+        """Return the file of a unit of that name that is not ours, or its state; "": none is."""
         (path,) = await self._bus.manager("LoadUnit", "s", name)
         found = await self._bus.properties(path)
         file = str(found.get("FragmentPath", ""))
         ours = await asyncio.to_thread(self._files.leads_here, Path(file), name)
-        if found.get("LoadState") != "not-found" and not ours:
-            raise ConflictError(
-                f"the machine has {name} already: {file or found.get('LoadState')}",
-                hint="the cluster's unit needs another name",
-            )
+        state = str(found.get("LoadState", ""))
+        return "" if ours or state == "not-found" else file or state
 
     async def _ask(self, held: HeldUnit, member: str, wish: str) -> None:
         """Have systemd start the unit for *wish*, and note that it did.

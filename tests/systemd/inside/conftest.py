@@ -1,4 +1,4 @@
-"""A runtime on the machine's own systemd, that leaves no unit behind."""
+"""A runtime on the machine's own systemd, that finds an empty journal and leaves no unit behind."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,6 +9,7 @@ import pytest
 from c101.agents.runtime.systemd.unit_manager import SystemdUnitManager
 from c101.core.clock import SystemClock
 from tests.runtime.machine import Machine
+from tests.systemd.inside.commands import empty_the_journal
 
 PATIENCE_SECONDS = 20.0
 
@@ -21,7 +22,9 @@ def manager_of(directory: Path) -> SystemdUnitManager:
 
 @pytest.fixture
 async def units(tmp_path: Path) -> AsyncIterator[SystemdUnitManager]:
-    """A runtime with no unit."""
+    """A runtime with no unit, whose journal has nothing that another test's units of the same names
+    printed: what a test waits for there would else be there before its unit has begun."""
+    await empty_the_journal()
     async with manager_of(tmp_path / "c101") as manager:
         yield manager
         await forget_all(manager)

@@ -13,7 +13,7 @@ from c101.core.errors import C101Error
 from c101.core.model.host import JournalBatch
 from c101.core.model.journal import JournalEntry
 from tests.runtime.machine import Machine
-from tests.systemd.inside.test_outlive import systemctl
+from tests.systemd.inside.commands import systemctl
 
 COUNT = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.002; done"
 
@@ -90,6 +90,23 @@ async def test_expression_identifier_and_boot_are_pushed_down(
             await texts(**wrong)
 
 
+async def test_a_file_that_cannot_be_read_is_told_of_and_the_others_are_read(
+    machine: Machine, units: SystemdUnitManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    await machine.run("a.service", "Type=oneshot\nExecStart=/bin/echo whole")
+    await machine.until_printed("a.service", "whole")
+    (directory,) = Path("/var/log/journal").iterdir()
+    damaged = directory / "damaged.journal"
+    damaged.write_bytes(b"\0" * 4096)
+    try:
+        batches = await read(units, JournalQuery(units=("a.service",)))
+    finally:
+        damaged.unlink()
+    assert b"whole" in [entry.message for entry in entries(batches)]
+    assert [batch.gap for batch in batches if batch.caught_up] == [True]
+    assert str(damaged) in caplog.text
+
+
 async def test_every_field_comes_where_it_is_asked_for(
     machine: Machine, units: SystemdUnitManager
 ) -> None:
@@ -97,7 +114,8 @@ async def test_every_field_comes_where_it_is_asked_for(
     await machine.until_printed("a.service", "hello")
     for wanted in (True, False):
         query = JournalQuery(units=("a.service",), all_fields=wanted)
-        (entry,) = [one for one in entries(await read(units, query)) if one.message == b"hello"]
+        found = entries(await read(units, query))
+        (entry,) = [one for one in found if one.message == b"hello"] or pytest.fail(repr(found))
         assert bool(entry.fields) == wanted
         assert entry.fields.get("_COMM", b"echo") == b"echo"
         assert ("_TRANSPORT" in entry.fields) == wanted
@@ -107,6 +125,7 @@ async def test_without_units_it_is_the_clusters_or_everything(
     machine: Machine, units: SystemdUnitManager
 ) -> None:
     assert entries(await read(units, JournalQuery())) == []
+    await systemctl("restart", "ssh")
     found = entries(await read(units, JournalQuery(lines=2_000, everything=True)))
     assert "ssh.service" in {entry.unit for entry in found}
     seen: list[JournalEntry] = []

@@ -9,7 +9,7 @@ import pytest
 from c101.agents.runtime.systemd.unit_manager import SystemdUnitManager
 from c101.core.errors import LinkError
 from tests.runtime.machine import Machine
-from tests.systemd.inside.test_outlive import SLEEPER, show, systemctl
+from tests.systemd.inside.commands import SLEEPER, show, systemctl
 
 
 async def test_twenty_units_are_read_by_one_reload(

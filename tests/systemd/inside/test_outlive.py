@@ -10,9 +10,8 @@ from c101.agents.runtime.systemd.unit_files import Note, UnitFiles
 from c101.agents.runtime.systemd.unit_manager import SystemdUnitManager
 from c101.core.errors import ConflictError
 from tests.runtime.machine import Machine
+from tests.systemd.inside.commands import SLEEPER, show, systemctl
 from tests.systemd.inside.conftest import forget_all, manager_of
-
-SLEEPER = "ExecStart=/bin/sleep 1000"
 
 
 async def run_one(directory: Path, name: str = "a.service", wish: str = "1:") -> int:
@@ -118,6 +117,25 @@ async def test_a_unit_of_the_machine_is_left_alone(units: SystemdUnitManager) ->
     assert await show("ssh.service", "ActiveState") == "active"
 
 
+async def test_a_unit_whose_file_was_removed_is_no_unit_of_the_machine(
+    machine: Machine, units: SystemdUnitManager
+) -> None:
+    """systemd knows one that another wants until it is told to read anew."""
+    removed, wants = (Path(f"/run/systemd/system/{name}.service") for name in ("a", "wants"))
+    removed.write_text(f"[Service]\n{SLEEPER}\n")
+    wants.write_text(f"[Unit]\nWants=a.service\n[Service]\n{SLEEPER}\n")
+    try:
+        await systemctl("start", "wants.service")
+        await systemctl("stop", "a.service")
+        removed.unlink()
+        assert await show("a.service", "LoadState") == "loaded"
+        await machine.run("a.service", SLEEPER)
+        await machine.until_state("a.service", "active", "running")
+    finally:
+        await systemctl("stop", "wants.service")
+        wants.unlink()
+
+
 async def test_nothing_is_left_of_a_unit_that_was_unloaded(
     units: SystemdUnitManager, tmp_path: Path
 ) -> None:
@@ -136,18 +154,3 @@ async def test_nothing_is_left_of_a_unit_that_was_unloaded(
     async with asyncio.timeout(10):
         while await show("a.service", "LoadState") != "not-found":
             await asyncio.sleep(0.05)
-
-
-async def systemctl(*arguments: str) -> str:
-    """Run ``systemctl`` and return what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        "systemctl", *arguments, stdout=asyncio.subprocess.PIPE
-    )
-    printed, _ = await process.communicate()
-    assert process.returncode == 0
-    return printed.decode().strip()
-
-
-async def show(unit: str, name: str) -> str:
-    """Return a property of a unit as ``systemctl show`` prints it."""
-    return await systemctl("show", "--value", f"--property={name}", "--", unit)

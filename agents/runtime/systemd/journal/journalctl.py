@@ -35,6 +35,8 @@ class Output:
         self._process = process
         self._pipe = pipe
         self._export = ExportReader()
+        #: What it said, when it has ended well, of files that it did not read; "" if it read all.
+        self.left_out = ""
 
     async def more(self) -> list[Fields]:
         """Return the next entries; none when it has ended. Raises C101Error: it failed."""
@@ -44,11 +46,14 @@ class Output:
                     return fields
         except ExportError as exc:
             raise C101Error(f"journalctl: {exc}") from exc
-        if await self._process.wait():
-            assert self._process.stderr is not None
-            raw = await self._process.stderr.read(_LAST_WORDS_BYTES)
-            said = raw.decode("utf-8", "replace").strip()
-            raise C101Error(f"journalctl: {said or f'status {self._process.returncode}'}")
+        status = await self._process.wait()
+        assert self._process.stderr is not None
+        raw = await self._process.stderr.read(_LAST_WORDS_BYTES)
+        said = raw.decode("utf-8", "replace").strip()
+        if status:
+            raise C101Error(f"journalctl: {said or f'status {status}'}")
+        # A file that is damaged, or was renamed as it was opened, is passed over with status 0.
+        self.left_out = said
         return []
 
 

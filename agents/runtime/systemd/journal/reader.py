@@ -72,6 +72,9 @@ class JournalReader:
                     cursor = entries[-1].cursor
                     yield JournalBatch(entries=entries, gap=gap)
                     gap = False
+                if output.left_out:
+                    logger.warning("journalctl: %s", output.left_out)
+                    gap = True
         yield JournalBatch(entries=(), gap=gap, caught_up=True)
         backoff = Backoff()
         while query.follow:
