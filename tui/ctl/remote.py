@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -140,8 +139,8 @@ async def _readable(descriptor: int) -> None:
 
 
 def _window() -> tuple[int, int]:
-    columns, rows = shutil.get_terminal_size()
-    return rows, columns
+    size = os.get_terminal_size(0)
+    return size.lines, size.columns
 
 
 @contextmanager
@@ -161,8 +160,7 @@ def _resizing(remote: RemoteCommand) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def resized() -> None:
-        size = os.get_terminal_size(0)
-        remote.resize(size.lines, size.columns)
+        remote.resize(*_window())
 
     loop.add_signal_handler(signal.SIGWINCH, resized)
     try:
