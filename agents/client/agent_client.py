@@ -1,13 +1,15 @@
 """One agent, called over a channel."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
+from c101.agents.client.remote_command import RemoteCommand
 from c101.core.errors import NotFoundError
 from c101.core.model.host import (
+    Container,
     JournalBatch,
     MachineFacts,
     MachineUsage,
@@ -114,6 +116,7 @@ class AgentClient:
             ignored=tuple(answer.ignored),
             resources=_resources(answer.resources) if answer.HasField("resources") else None,
             runs=_runs(answer.runs) if answer.HasField("runs") else None,
+            containers=tuple(_container(one, machine_id) for one in answer.containers),
         )
 
     async def reload(self, name: str) -> None:
@@ -165,6 +168,36 @@ class AgentClient:
             stream.end()
             yield (_journal_batch(message, machine_id) async for message in stream)
 
+    async def containers(self) -> tuple[list[Container], Sequence[str]]:
+        """Ask what containers there are, and what engines said that did not answer."""
+        machine_id = await self._id()
+        answer = pb.ListContainersResponse.FromString(
+            await self._call("Containers/List", pb.ListContainersRequest())
+        )
+        return [_container(one, machine_id) for one in answer.containers], tuple(answer.problems)
+
+    @asynccontextmanager
+    async def command(
+        self,
+        argv: Sequence[str],
+        *,
+        container_id: str = "",
+        terminal: tuple[int, int] | None = None,
+        term: str = "",
+    ) -> AsyncIterator[RemoteCommand]:
+        """Run a command, a shell if *argv* is empty; leaving the block ends it.
+
+        It runs in a container or, without one, on the machine itself; with *terminal*, which is
+        its rows and columns, on one of its own. Only an admin's link may.
+        """
+        begin = pb.Command(argv=argv, container=container_id, term=term)
+        if terminal is not None:
+            rows, columns = terminal
+            begin.terminal.CopyFrom(pb.Window(rows=rows, columns=columns))
+        async with self._channel.stream(_SERVICE + "Commands/Run") as stream:
+            stream.send(pb.CommandInput(begin=begin).SerializeToString())
+            yield RemoteCommand(stream)
+
     async def _id(self) -> str:
         if not self._machine_id:
             await self.facts()
@@ -205,6 +238,22 @@ def _resources(used: pb.UnitResources) -> UnitResources:
         read_bytes=used.read_bytes if used.HasField("read_bytes") else None,
         written_bytes=used.written_bytes if used.HasField("written_bytes") else None,
         pressure=dict(used.pressure),
+    )
+
+
+def _container(one: pb.Container, machine_id: str) -> Container:
+    return Container(
+        engine=one.engine,
+        id=one.id,
+        name=one.name,
+        image=one.image,
+        state=one.state,
+        health=one.health,
+        ports=tuple(one.ports),
+        unit=one.unit,
+        machine_id=machine_id,
+        pid=one.pid or None,
+        resources=_resources(one.resources) if one.HasField("resources") else None,
     )
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import psutil
 
+from c101.agents.host.containers_api import ContainersApi
+from c101.agents.host.messages import resources
 from c101.agents.machine.facts import Facts
 from c101.agents.machine.usage import UsageSampler
 from c101.agents.runtime.unit_manager import JournalQuery, LoadedUnit, UnitManager
 from c101.core.clock import Clock
 from c101.core.errors import C101Error, NotFoundError
-from c101.core.model.host import JournalBatch, MachineUsage, TimerRuns, UnitResources
+from c101.core.model.host import JournalBatch, MachineUsage, TimerRuns
 from c101.core.proto import agent_pb2 as pb
 from c101.core.rpc.server import ServerStream, StreamHandler, UnaryHandler, unary
 from c101.core.rpc.status import Code, RpcError
@@ -37,7 +39,7 @@ class Identity:
 
 
 class AgentApi:
-    """The three services of one agent."""
+    """The services of one agent."""
 
     def __init__(
         self,
@@ -45,17 +47,20 @@ class AgentApi:
         units: UnitManager,
         clock: Clock,
         kv_link: Callable[[], tuple[bool, float]],
+        containers: ContainersApi,
     ) -> None:
         self._identity = identity
         self._units = units
         self._clock = clock
         self._kv_link = kv_link
+        self._containers = containers
 
     def unary_methods(self, *, may_change: bool = True) -> dict[str, UnaryHandler]:
         """Return the methods with one answer, by path; for a viewer, those that change refuse."""
         methods: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
             "Machine/Facts": self._facts,
             "Machine/Ping": self._ping,
+            "Containers/List": self._containers.list_containers,
             "Units/ListUnits": self._list_units,
             "Units/UnitStatus": self._unit_status,
             "Units/ReloadUnit": self._reload_unit if may_change else _refuse,
@@ -63,9 +68,10 @@ class AgentApi:
         }
         return {_SERVICE + path: unary(method) for path, method in methods.items()}
 
-    def stream_methods(self) -> dict[str, StreamHandler]:
-        """Return the streaming methods, by path."""
+    def stream_methods(self, *, may_run: bool = False) -> dict[str, StreamHandler]:
+        """Return the streaming methods, by path; who is no admin may not run commands."""
         return {
+            _SERVICE + "Commands/Run": self._containers.run_command if may_run else _refuse_stream,
             _SERVICE + "Machine/WatchUsage": self._watch_usage,
             _SERVICE + "Journal/Read": self._read_journal,
         }
@@ -109,8 +115,9 @@ class AgentApi:
                     processes=_processes(unit.pids),
                     ignored=unit.ignored,
                     status_text=unit.status_text,
-                    resources=_resources(unit.resources),
+                    resources=resources(unit.resources),
                     runs=_runs(unit.runs),
+                    containers=await self._containers.of_unit(unit),
                 ).SerializeToString()
         raise RpcError(Code.NOT_FOUND, f"unit {name} is not on this machine")
 
@@ -180,6 +187,11 @@ async def _refuse(request: bytes) -> bytes:
     raise RpcError(Code.PERMISSION_DENIED, "viewers change nothing")
 
 
+async def _refuse_stream(stream: ServerStream) -> None:
+    del stream
+    raise RpcError(Code.PERMISSION_DENIED, "only admins run commands")
+
+
 def _microseconds(seconds: float) -> int:
     return int(seconds * 1_000_000)
 
@@ -211,19 +223,6 @@ def _unit_state(unit: LoadedUnit) -> pb.UnitState:
         main_pid=unit.main_pid or 0,
         restarts=unit.restarts,
         description=unit.description,
-    )
-
-
-def _resources(used: UnitResources | None) -> pb.UnitResources | None:
-    if used is None:
-        return None
-    return pb.UnitResources(
-        memory_bytes=used.memory_bytes,
-        cpu_seconds=used.cpu_seconds,
-        tasks=used.tasks,
-        read_bytes=used.read_bytes,
-        written_bytes=used.written_bytes,
-        pressure=used.pressure,
     )
 
 

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from c101.agents.runtime.commands.command import Launcher, as_child, as_unit
 from c101.agents.runtime.unit_manager import UnitManager
 from c101.core.clock import Clock
 
@@ -34,6 +35,11 @@ class RuntimeSettings:
     boot_id: str
     lifeline: str | None
     environment: Mapping[str, str]
+
+
+def launcher_of(name: str) -> Launcher:
+    """Return how commands are run on a machine whose runtime is called *name*."""
+    return as_unit if name == SYSTEMD else as_child
 
 
 def runtime_of(settings: RuntimeSettings, clock: Clock) -> AbstractAsyncContextManager[UnitManager]:

@@ -13,9 +13,10 @@ from pathlib import Path
 from c101 import __version__
 from c101.agents.host.agent import Agent, AgentSettings
 from c101.agents.host.api import AgentApi, Identity
+from c101.agents.host.containers_api import ContainersApi
 from c101.agents.host.kv_access import KvAccess, kv_dialers
 from c101.agents.host.kv_socket import KvSocket
-from c101.agents.host.runtime import RuntimeSettings, default_runtime, runtime_of
+from c101.agents.host.runtime import RuntimeSettings, default_runtime, launcher_of, runtime_of
 from c101.agents.machine import facts
 from c101.agents.ssh.gateway import Gateway, GatewaySettings
 from c101.core import log
@@ -103,7 +104,9 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         )
         keyspace = Keyspace(options.prefix)
         agent = Agent(agent_settings, client=client, keyspace=keyspace, units=units, clock=clock)
-        api = AgentApi(identity, units, clock, agent.kv_link)
+        launcher = launcher_of(runtime_name)
+        containers = ContainersApi(units, launcher, clock, machine_id)
+        api = AgentApi(identity, units, clock, agent.kv_link, containers)
         await _serve_until_told(options, socket_dir, data_dir, agent, api, clock)
 
 
@@ -142,11 +145,11 @@ async def _serve_until_told(
     clock: Clock,
 ) -> None:
     lifeline = os.environ.get(LIFELINE_VARIABLE)
-    streams = api.stream_methods()
-    server = Server(api.unary_methods(), streams)
-    viewers = Server(api.unary_methods(may_change=False), streams)
+    admins = Server(api.unary_methods(), api.stream_methods(may_run=True))
+    operators = Server(api.unary_methods(), api.stream_methods())
+    viewers = Server(api.unary_methods(may_change=False), api.stream_methods())
     socket = socket_dir / "agent-admin.sock"
-    for role, serving in ((ADMIN, server), (OPERATOR, server), (VIEWER, viewers)):
+    for role, serving in ((ADMIN, admins), (OPERATOR, operators), (VIEWER, viewers)):
         path = socket_dir / f"agent-{role}.sock"
         await serving.serve_unix(path)
         give_to_group(path, role_group(role))
@@ -169,7 +172,8 @@ async def _serve_until_told(
     finally:
         if gateway is not None:
             await gateway.close()
-        await asyncio.gather(server.close(GRACE_SECONDS), viewers.close(GRACE_SECONDS))
+        servers = (admins, operators, viewers)
+        await asyncio.gather(*(one.close(GRACE_SECONDS) for one in servers))
 
 
 async def _watchdog(seconds: float, clock: Clock) -> None:

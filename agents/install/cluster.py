@@ -219,12 +219,19 @@ class Cluster:
         """Have a machine be none any more, and nothing of ours on its *host*.
 
         Without *host*, which is gone, it is only forgotten. Raises DeadlineExceededError: its units
-        do not leave it in *drain_seconds*, unless *force* is set.
+        find no other place in *drain_seconds*, unless *force* is set.
         """
         changed: tuple[str, ...] = ()
-        if machine_id in self._mirror.state.machines:
-            await self._registry.set_intent(MachineIntent(id=machine_id, draining=True))
-            await self._drained(machine_id, drain_seconds, force=force)
+        known = self._mirror.state.machines.get(machine_id)
+        if known is not None:
+            before = known.intent or MachineIntent(id=machine_id)
+            await self._registry.set_intent(replace(before, draining=True))
+            try:
+                await self._drained(machine_id, drain_seconds, force=force)
+            except DeadlineExceededError:
+                # It stays: as it was, not as one that is left for ever.
+                await self._registry.set_intent(before)
+                raise
         if host is not None and (host.facts.has_agent or host.facts.installed):
             self._tell(host.name, "stopping the agent and its units")
             changed += (await host.setup("remove", None)).changed
@@ -355,13 +362,15 @@ class Cluster:
             )
 
     async def _drained(self, machine_id: str, seconds: float, *, force: bool) -> None:
-        def empty(cluster: ClusterState) -> bool:
-            return not _placed_on(cluster, machine_id)
+        units = self._mirror.state.placed_on(machine_id)
 
-        if not await self._becomes(empty, seconds) and not force:
-            left = ", ".join(_placed_on(self._mirror.state, machine_id))
+        def moved(cluster: ClusterState) -> bool:
+            return not cluster.unmoved(units, {machine_id})
+
+        if not await self._becomes(moved, seconds) and not force:
+            left = ", ".join(self._mirror.state.unmoved(units, {machine_id}))
             raise DeadlineExceededError(
-                f"its units do not leave it within {seconds:g} s: {left}",
+                f"its units find no other place within {seconds:g} s: {left}",
                 hint="c101ctl why UNIT says why; --force stops them",
             )
 
@@ -379,14 +388,6 @@ class Cluster:
 def _before(outcome: Outcome, began: float | None) -> float | None:
     """Return the agent that another has to follow: that of *began*, if it was started anew."""
     return began if f"started {NAME}" in outcome.changed else None
-
-
-def _placed_on(cluster: ClusterState, machine_id: str) -> list[str]:
-    return sorted(
-        unit.name
-        for unit in cluster.units.values()
-        if unit.placement is not None and unit.placement.machine_id == machine_id
-    )
 
 
 def _is_loopback(address: str) -> bool:

@@ -33,6 +33,7 @@ class LoadedUnit:
     pids: tuple[int, ...] = field(default=())
     resources: UnitResources | None = None
     runs: TimerRuns | None = None  # of a timer
+    root: str = ""  # the root file system of its own, where it has one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

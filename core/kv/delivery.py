@@ -24,7 +24,7 @@ from c101.core.kv.watcher_group import Members, WatcherGroup, some
 PENDING_BYTES_MAX = 1 << 20
 #: Changes looked at, and events made of them and sent, before others get a turn. A stream that is
 #: sent anything counts as well: its output is a write of its own.
-EVENTS_PER_STEP = 1_000
+EVENTS_PER_STEP = 250
 EVENTS_PER_STREAM = 2
 #: A look at many intervals without a watch in them, in events.
 EVENTS_PER_SEARCH = 200

@@ -42,8 +42,8 @@ logger = logging.getLogger(__name__)
 #: Writes waiting for their commit; the next one is refused as etcd does when it is this far behind.
 PENDING_ANSWERS_MAX = 50_000
 #: Changes, or leases, merged, and answers sent, before other work gets a turn.
-CHANGES_PER_STEP = 400
-ANSWERS_PER_STEP = 400
+CHANGES_PER_STEP = 128
+ANSWERS_PER_STEP = 128
 #: So few answers wait for the first step of telling those who watch: alone, a write is no faster
 #: for being answered first, and its event is late by the answer's way out.
 ANSWERS_BEHIND_EVENTS = 4

@@ -30,7 +30,7 @@ from c101.core.kv.write import apply_delete, apply_put, check_put_state, current
 from c101.core.proto import rpc_pb2
 
 #: Compares, keys of a compare, operations: so many are looked at before others get a turn.
-WORK_PER_STEP = 1_000
+WORK_PER_STEP = 250
 #: What a deletion of a range takes, in operations, besides its keys.
 _WORK_PER_DELETE = 50
 #: An answer of more pieces than this is joined to fewer, longer ones.

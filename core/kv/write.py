@@ -20,7 +20,7 @@ from c101.core.kv.txn_check import check_put
 from c101.core.proto import rpc_pb2
 
 #: Keys looked for, or staged, before others get a turn.
-KEYS_PER_STEP = 500
+KEYS_PER_STEP = 128
 #: Leases ended at the same time before others get a turn, or as many as have KEYS_PER_STEP keys.
 LEASES_PER_STEP = 100
 #: Staged states looked at for their lease before others get a turn: each takes a glance.

@@ -26,7 +26,7 @@ IDLE_SECONDS = 0.2
 BUSY_TIMES_MAX = 60
 #: How long the writer's thread waits for a loop that is busy, each of the few times that a commit
 #: needs the interpreter; Python's own 5 ms, several times over, is longer than a put should take.
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.0001
 
 
 def tune_interpreter() -> None:

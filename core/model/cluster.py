@@ -1,10 +1,10 @@
 """The whole cluster at one revision: what engine, agents, console and ctl all decide from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from c101.core.model.machine import Machine, MachineState
-from c101.core.model.unit import Unit, UnitState
+from c101.core.model.unit import TargetState, Unit, UnitState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,24 @@ class ClusterState:
             for _, machine in sorted(self.machines.items())
             if machine.state is not MachineState.LOST
         ]
+
+    def placed_on(self, machine_id: str) -> list[str]:
+        """Return the units whose place is that machine, by name; global units have none."""
+        return sorted(
+            unit.name
+            for unit in self.units.values()
+            if unit.placement is not None and unit.placement.machine_id == machine_id
+        )
+
+    def unmoved(self, units: Collection[str], machine_ids: Collection[str]) -> list[str]:
+        """Return which of *units* want a place, and have none but on those machines, by name."""
+        return sorted(
+            unit.name
+            for unit in map(self.units.get, units)
+            if unit is not None
+            and unit.target is not TargetState.INACTIVE
+            and (unit.placement is None or unit.placement.machine_id in machine_ids)
+        )
 
     def states_of(self, unit: str) -> list[UnitState]:
         """Return the states of *unit* on every machine that reports one, by machine id."""

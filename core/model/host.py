@@ -97,6 +97,35 @@ class UnitResources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container of one machine.
+
+    ``engine``: docker, podman, lxc, nspawn, or rootdir for a unit with a root file system of its
+    own. ``id`` names it to its engine. ``state`` is in the engine's word, ``health`` what its own
+    check says: healthy, unhealthy, starting; "" where nobody checks. ``ports`` are as Docker shows
+    them, ``0.0.0.0:8080->80/tcp``. ``unit`` is the unit of the cluster that it belongs to, "" for
+    none. ``pid`` is its first process as its machine sees it.
+    """
+
+    engine: str
+    id: str
+    name: str
+    state: str
+    image: str = ""
+    health: str = ""
+    ports: tuple[str, ...] = ()
+    unit: str = ""
+    machine_id: str = ""
+    pid: int | None = None
+    resources: UnitResources | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether something runs in it."""
+        return self.pid is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimerRuns:
     """When a timer elapsed last and does so next, seconds since 1970; ``None`` for never."""
 
@@ -115,6 +144,7 @@ class UnitStatus:
     ignored: Sequence[str] = ()
     resources: UnitResources | None = None
     runs: TimerRuns | None = None
+    containers: Sequence[Container] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,20 +174,22 @@ class UnitStatusRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class UnitStatusResponse(_message.Message):
-    __slots__ = ("state", "processes", "ignored", "status_text", "resources", "runs")
+    __slots__ = ("state", "processes", "ignored", "status_text", "resources", "runs", "containers")
     STATE_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
     IGNORED_FIELD_NUMBER: _ClassVar[int]
     STATUS_TEXT_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
+    CONTAINERS_FIELD_NUMBER: _ClassVar[int]
     state: UnitState
     processes: _containers.RepeatedCompositeFieldContainer[Process]
     ignored: _containers.RepeatedScalarFieldContainer[str]
     status_text: str
     resources: UnitResources
     runs: TimerRuns
-    def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., status_text: _Optional[str] = ..., resources: _Optional[_Union[UnitResources, _Mapping]] = ..., runs: _Optional[_Union[TimerRuns, _Mapping]] = ...) -> None: ...
+    containers: _containers.RepeatedCompositeFieldContainer[Container]
+    def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., ignored: _Optional[_Iterable[str]] = ..., status_text: _Optional[str] = ..., resources: _Optional[_Union[UnitResources, _Mapping]] = ..., runs: _Optional[_Union[TimerRuns, _Mapping]] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ...) -> None: ...
 
 class TimerRuns(_message.Message):
     __slots__ = ("last_us", "next_us")
@@ -196,6 +198,84 @@ class TimerRuns(_message.Message):
     last_us: int
     next_us: int
     def __init__(self, last_us: _Optional[int] = ..., next_us: _Optional[int] = ...) -> None: ...
+
+class Container(_message.Message):
+    __slots__ = ("engine", "id", "name", "image", "state", "health", "ports", "unit", "pid", "resources")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    id: str
+    name: str
+    image: str
+    state: str
+    health: str
+    ports: _containers.RepeatedScalarFieldContainer[str]
+    unit: str
+    pid: int
+    resources: UnitResources
+    def __init__(self, engine: _Optional[str] = ..., id: _Optional[str] = ..., name: _Optional[str] = ..., image: _Optional[str] = ..., state: _Optional[str] = ..., health: _Optional[str] = ..., ports: _Optional[_Iterable[str]] = ..., unit: _Optional[str] = ..., pid: _Optional[int] = ..., resources: _Optional[_Union[UnitResources, _Mapping]] = ...) -> None: ...
+
+class ListContainersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListContainersResponse(_message.Message):
+    __slots__ = ("containers", "problems")
+    CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    containers: _containers.RepeatedCompositeFieldContainer[Container]
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Window(_message.Message):
+    __slots__ = ("rows", "columns")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    columns: int
+    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[int] = ...) -> None: ...
+
+class Command(_message.Message):
+    __slots__ = ("argv", "container", "terminal", "term")
+    ARGV_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    TERMINAL_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    argv: _containers.RepeatedScalarFieldContainer[str]
+    container: str
+    terminal: Window
+    term: str
+    def __init__(self, argv: _Optional[_Iterable[str]] = ..., container: _Optional[str] = ..., terminal: _Optional[_Union[Window, _Mapping]] = ..., term: _Optional[str] = ...) -> None: ...
+
+class CommandInput(_message.Message):
+    __slots__ = ("begin", "data", "resize", "end")
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    begin: Command
+    data: bytes
+    resize: Window
+    end: bool
+    def __init__(self, begin: _Optional[_Union[Command, _Mapping]] = ..., data: _Optional[bytes] = ..., resize: _Optional[_Union[Window, _Mapping]] = ..., end: _Optional[bool] = ...) -> None: ...
+
+class CommandOutput(_message.Message):
+    __slots__ = ("data", "error", "status")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    error: bytes
+    status: int
+    def __init__(self, data: _Optional[bytes] = ..., error: _Optional[bytes] = ..., status: _Optional[int] = ...) -> None: ...
 
 class ReloadUnitRequest(_message.Message):
     __slots__ = ("name",)

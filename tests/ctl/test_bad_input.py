@@ -212,5 +212,5 @@ def test_completion_is_printed_for_the_shells_that_are_known(alone: Site) -> Non
         check=False,
     )
     assert completed.stdout.split() == [
-        "plain,list-units", "plain,list-unit-files", "plain,list-machines",
+        "plain,list-units", "plain,list-unit-files", "plain,list-machines", "plain,list-containers",
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from tests.lab.network import Network, run
 class Lab:
     """``with Lab(3) as lab``: machines that are up; leaving it leaves nothing.
 
-    *packages* are installed besides those of the image; *binds* as in ``Machine``.
+    *packages* are installed besides those of the image; *binds* and *engines* as in ``Machine``.
     """
 
     def __init__(
@@ -23,10 +23,12 @@ class Lab:
         *,
         packages: Sequence[str] = (),
         binds: Mapping[str, Path] | None = None,
+        engines: bool = False,
     ) -> None:
         self._image = image(packages)
         self._count = machines
         self._binds = binds or {}
+        self._engines = engines
 
     def __enter__(self) -> Self:
         self.directory = Path(tempfile.mkdtemp(prefix="lab-", dir=IMAGES))
@@ -37,6 +39,9 @@ class Lab:
         try:
             for machine in self.machines:
                 self._let_in(machine)
+                _name(machine)
+                if self._engines:
+                    self._tell_docker(machine)
                 machine.boot()
             for machine in self.machines:
                 machine.until_up()
@@ -48,7 +53,9 @@ class Lab:
     def _machine(self, number: int) -> Machine:
         directory = self.directory / f"m{number}"
         directory.mkdir()
-        return Machine(number, self._image, directory, self.network, self._binds)
+        return Machine(
+            number, self._image, directory, self.network, self._binds, engines=self._engines
+        )
 
     def _let_in(self, machine: Machine) -> None:
         """Let whoever has the lab's key log in as root."""
@@ -58,6 +65,14 @@ class Lab:
         keys = folder / "authorized_keys"
         keys.write_text(self.key.with_suffix(".pub").read_text())
         keys.chmod(0o600)
+
+    def _tell_docker(self, machine: Machine) -> None:
+        """Have Docker leave the machine's network alone, which it may not change."""
+        folder = machine.directory / "upper" / "etc" / "docker"
+        folder.mkdir()
+        (folder / "daemon.json").write_text(
+            '{"iptables": false, "bridge": "none", "ip-forward": false}'
+        )
 
     def __exit__(self, *_exc: object) -> None:
         self.remove()
@@ -72,3 +87,10 @@ class Lab:
             machine.remove()
         self.network.remove()
         shutil.rmtree(self.directory)
+
+
+def _name(machine: Machine) -> None:
+    """Have it know its own name: sudo would ask a name server, for up to twenty seconds."""
+    folder = machine.directory / "upper" / "etc"
+    folder.mkdir(exist_ok=True)
+    (folder / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {machine.name}\n")

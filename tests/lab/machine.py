@@ -18,11 +18,19 @@ STOP_SECONDS_MAX = 30.0
 class Machine:
     """Machine *number* of a lab, off until it is booted.
 
-    ``binds`` are directories of this computer that it sees, read-only, by where it sees them.
+    ``binds`` are directories of this computer that it sees, read-only, by where it sees them. With
+    *engines* it may do what Docker asks of a machine, and has a disk for it that is no overlay.
     """
 
     def __init__(
-        self, number: int, image: Path, directory: Path, network: Network, binds: Mapping[str, Path]
+        self,
+        number: int,
+        image: Path,
+        directory: Path,
+        network: Network,
+        binds: Mapping[str, Path],
+        *,
+        engines: bool = False,
     ) -> None:
         self.number = number
         self.name = f"m{number}"
@@ -32,6 +40,7 @@ class Machine:
         self._image = image
         self._network = network
         self._binds = binds
+        self._engines = engines
         self._group = f"{network.name}-{self.name}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -52,6 +61,7 @@ class Machine:
             "systemd-nspawn", "--quiet", "--boot", "--keep-unit", "--register=no",
             f"--machine={self.name}", f"--hostname={self.name}", f"--directory={self.root}",
             f"--network-namespace-path={namespace}", "--console=pipe", "--link-journal=no", *binds,
+            *self._allowed(),
         ]  # fmt: skip
         with (self.directory / "console.log").open("ab") as console:
             self._process = subprocess.Popen(
@@ -62,6 +72,14 @@ class Machine:
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 start_new_session=True,
             )
+
+    def _allowed(self) -> list[str]:
+        if not self._engines:
+            return []
+        disk = self.directory / "docker"
+        disk.mkdir(exist_ok=True)
+        calls = [f"--system-call-filter={name}" for name in ("@keyring", "bpf")]
+        return ["--capability=all", *calls, f"--bind={disk}:/var/lib/docker"]
 
     def until_up(self) -> None:
         """Wait until sshd says its banner, and systemd is done starting."""

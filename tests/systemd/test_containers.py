@@ -25,6 +25,16 @@ mount --bind /usr $R/usr
 """
 
 
+#: The same as an image: what is bound in there is copied.
+MAKE_IMAGE = """
+set -e; R=/var/lib/machines/hello; I=/tmp/image; mkdir -p $I/bin $I/etc
+cp $R/etc/hello $I/etc/; for name in sh cat sleep uname; do cp /bin/$name $I/bin/; done
+for file in $(ldd /bin/sh /bin/cat /bin/sleep /bin/uname | grep -o '/[^ :]*\\.so[^ ]*' | sort -u)
+do mkdir -p $I$(dirname $file); cp $file $I$file; done
+tar -C $I -c . | docker import - hello:latest
+"""
+
+
 MAKE_USER = """
 set -e; useradd -m -s /bin/bash anna
 mkdir -m 700 /home/anna/.ssh; cp /root/.ssh/authorized_keys /home/anna/.ssh/
@@ -37,7 +47,8 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     if reason := missing():
         pytest.skip(reason)
     home = tmp_path_factory.mktemp("home")
-    with Lab(1, packages=["systemd-container", "sudo"]) as lab:
+    packages = ["systemd-container", "sudo", "docker.io", "iptables"]
+    with Lab(1, packages=packages, engines=True) as lab:
         somebody = Person(home, lab)
         (machine,) = lab.machines
         machine.run("sh", "-c", MAKE_USER)
@@ -46,20 +57,38 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
         machine.run("sh", "-c", "echo 'anna ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/anna")
         somebody.types("c101ctl init --cluster prod anna@m1")
         machine.run("sh", "-c", MAKE_ROOT)
+        machine.run("sh", "-c", MAKE_IMAGE)
         yield somebody
 
 
-@pytest.mark.parametrize("name", ["hello-rootdir", "hello-nspawn"])
+IMAGES = {
+    "hello-rootdir": "/var/lib/machines/hello",
+    "hello-nspawn": "/var/lib/machines/hello",
+    "hello-docker": "hello:latest",
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
 def test_a_container_is_a_unit_like_any_other(person: Person, name: str) -> None:
     (machine,) = person.lab.machines
     person.types(f"c101ctl start {EXAMPLES}/{name}.service")
     until(lambda: "hello from a root of its own" in person.types(f"c101ctl journal {name}").stdout)
-    assert _sees(machine, name) == "a root of its own"
+    (container,) = until(lambda: person.site.json("list-containers"))
+    assert container["unit"] == f"{name}.service"
+    assert container["engine"] == name.partition("-")[2]
+    assert (container["machine"], container["image"]) == ("m1", IMAGES[name])
+    assert container["resources"]["cpu_seconds"] is not None
+    inside = person.types(f"c101ctl exec {name} sh -c 'cat /etc/hello; exit 3'", check=False)
+    assert (inside.returncode, inside.stdout) == (3, "a root of its own\n")
+    if name != "hello-docker":
+        assert _sees(machine, name) == "a root of its own"
     status = person.site.json("status", name)[0]
     assert status["active"] == "active"
     assert status["processes"]
+    assert [one["id"] for one in status["containers"]] == [container["id"]]
     person.types(f"c101ctl stop {name}")
     until(lambda: person.site.unit(f"{name}.service")["active"] == "inactive")
+    assert person.site.json("list-containers") == []
     assert machine.run("pgrep", "-f", "hello from", check=False).stdout == ""
     person.types(f"c101ctl destroy {name}")
 

@@ -11,6 +11,7 @@ import click
 from c101.core.errors import C101Error, ConfigError, LinkError
 from c101.core.model.machine import parse_metadata
 from c101.tui.ctl.hosts import accept_option
+from c101.tui.ctl.intents import cordon_command, drain_command, uncordon_command
 from c101.tui.ctl.membership import (
     agent_dir_option,
     agent_folder,
@@ -39,6 +40,10 @@ _dry_option = click.option("--dry-run", is_flag=True, help="Say what would be do
 @click.group("machines", context_settings={"help_option_names": ["-h", "--help"]})
 def machines_command() -> None:
     """Make hosts machines of the cluster, and take them out again."""
+
+
+for _command in (cordon_command, uncordon_command, drain_command):
+    machines_command.add_command(_command)
 
 
 @machines_command.command("add")

@@ -96,6 +96,7 @@ def _document(
         "runs": None
         if status.runs is None
         else {"last": _time(status.runs.last), "next": _time(status.runs.next)},
+        "containers": [asdict(one) for one in status.containers],
         "journal": [line_of(entry, machine.name) for entry in entries],
     }
 
@@ -145,6 +146,10 @@ def _lines(
     if status.runs is not None:
         following, last = elapses(status.runs, now)
         yield f"   Elapses: {following}; last {last}"
+    for one in status.containers:
+        health = f" ({one.health})" if one.health else ""
+        ports = f", {', '.join(one.ports)}" if one.ports else ""
+        yield f" Container: {one.engine} {one.name}, {one.state}{health}, of {one.image}{ports}"
     yield from _used(status.resources)
     for process in status.processes:
         main = " (main)" if process.pid == state.main_pid else ""

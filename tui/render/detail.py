@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 
-from c101.core.model.host import TimerRuns, UnitResources, UnitStatus
+from c101.core.model.host import Container, TimerRuns, UnitResources, UnitStatus
 from c101.core.model.pressure import Pressure
 from c101.core.model.unit import Unit, UnitState
 from c101.tui.render.cells import Cell, Meaning
@@ -102,11 +102,27 @@ def _elapses(runs: TimerRuns | None, now: float) -> Iterable[Line]:
     yield fact("elapses", Cell(following), Cell(f", last {last}", "muted"))
 
 
+def _container(one: Container) -> Iterable[Line]:
+    meaning: Meaning = "bad" if one.health == "unhealthy" else ""
+    health = f", {one.health}" if one.health else ""
+    yield fact(
+        "container",
+        Cell(sanitise(f"{one.name} by {one.engine}: {one.state}")),
+        Cell(sanitise(health), meaning),
+    )
+    if one.image:
+        yield fact("", Cell(sanitise(f"of {one.image}"), "muted"))
+    if one.ports:
+        yield fact("ports", Cell(sanitise(", ".join(one.ports))))
+
+
 def _told(report: UnitStatus) -> Iterable[Line]:
     if report.description:
         yield fact("what", Cell(sanitise(report.description)))
     if report.status_text:
         yield fact("says", Cell(sanitise(report.status_text)))
+    for one in report.containers:
+        yield from _container(one)
     used = report.resources or UnitResources()
     memory = used.memory_bytes
     if memory is None:

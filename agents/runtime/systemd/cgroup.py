@@ -32,6 +32,18 @@ def hierarchy(mounts: str) -> Path | None:
     return found.get("systemd") or found.get("unified")
 
 
+def hierarchy_here() -> Path | None:
+    """Return where it is mounted on this machine."""
+    return hierarchy(Path("/proc/self/mounts").read_text())
+
+
+def group_of(pid: int) -> str:
+    """Return the group that process *pid* is in, in systemd's own tree; "" where it has ended."""
+    lines = _text(Path(f"/proc/{pid}/cgroup")).splitlines()
+    groups = dict(line.split(":", 2)[1:] for line in lines)
+    return groups.get("name=systemd") or groups.get("", "")
+
+
 def read(root: Path | None, control_group: str) -> Found:
     """Return what is found of a unit's group; nothing where it has none (any more)."""
     if root is None or not control_group:

@@ -38,6 +38,8 @@ _KEPT = (
     "MainPID",
     "NRestarts",
     "Result",
+    "RootDirectory",
+    "RootImage",
     "StatusText",
     "SubState",
 )
@@ -102,6 +104,7 @@ def describe(
         pids=group.pids,
         resources=group.resources,
         runs=_runs(properties),
+        root=str(properties.get("RootDirectory") or properties.get("RootImage") or ""),
     )
 
 

@@ -113,7 +113,7 @@ class SystemdUnitManager:
 
     def _read_files(self) -> dict[str, Note]:
         self._files.make()
-        self._cgroups = cgroup.hierarchy(Path("/proc/self/mounts").read_text())
+        self._cgroups = cgroup.hierarchy_here()
         return self._files.read()
 
     async def _find_out(self, held: HeldUnit) -> None:

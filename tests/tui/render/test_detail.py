@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from c101.core.model.host import MachineUsage, TimerRuns, UnitProcess, UnitResources, UnitStatus
+from c101.core.model.host import (
+    Container,
+    MachineUsage,
+    TimerRuns,
+    UnitProcess,
+    UnitResources,
+    UnitStatus,
+)
 from c101.core.model.unit import UnitState
 from c101.tui.render import detail
 from c101.tui.store.machines import MachineRow
@@ -58,3 +65,20 @@ def test_who_waits_for_what_is_said() -> None:
 def test_a_machine_says_that_it_wants_a_reboot(*, required: bool) -> None:
     latest = replace(usage(1, 0.5, 0.1), reboot_required=required)
     assert ("reboot" in of_machine(latest)) == required
+
+
+def test_a_units_container_is_told_of_and_acts_on_nothing() -> None:
+    one = Container(
+        engine="docker",
+        id="f" * 64,
+        name="web\x1b[2J",
+        image="shop/web:\u202e1",
+        state="running",
+        health="unhealthy",
+        ports=("0.0.0.0:8080->80/tcp",),
+    )
+    text = told(UnitStatus(state=STATE, containers=[one]))
+    assert "by docker: running, unhealthy" in text
+    assert "0.0.0.0:8080->80/tcp" in text
+    assert "shop/web:" in text
+    assert not {"\x1b", "\u202e"} & set(text)

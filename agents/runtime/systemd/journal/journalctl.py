@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from c101.agents.runtime.read_pipe import read_pipe
 from c101.agents.runtime.systemd.journal.export import ExportError, ExportReader, Fields
 from c101.core.errors import C101Error
 
@@ -60,14 +61,7 @@ class Output:
 @asynccontextmanager
 async def journalctl(arguments: Sequence[str]) -> AsyncIterator[Output]:
     """Run it with *arguments*; leaving the block ends it. Raises C101Error: it cannot be run."""
-    # A pipe of ours: the one that asyncio makes stays open while nobody reads it.
-    read_end, write_end = os.pipe()
-    pipe = asyncio.StreamReader(limit=_CHUNK_BYTES)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(pipe),
-        os.fdopen(read_end, "rb", buffering=0),
-    )
-    try:
+    async with read_pipe(_CHUNK_BYTES) as (pipe, write_end):
         process = await _start(arguments, write_end)
         try:
             yield Output(process, pipe)
@@ -75,8 +69,6 @@ async def journalctl(arguments: Sequence[str]) -> AsyncIterator[Output]:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    finally:
-        transport.close()
 
 
 async def _start(arguments: Sequence[str], write_end: int) -> asyncio.subprocess.Process:
