@@ -55,6 +55,15 @@ class AgentSettings:
     lease_ttl_seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Unloadable:
+    """A text that did not load, by its hash, and why; ``for_good``: because of what is in it."""
+
+    hash: str
+    said: str
+    for_good: bool
+
+
 class Agent:
     """One machine's agent, without its sockets (see ``api``) and its parts (see ``main``)."""
 
@@ -81,7 +90,8 @@ class Agent:
         self._pin_written = 0.0
         self._refused = ""  # why the KV is not acted on, as last logged
         self._twin = ""  # who else holds this machine's id, as last logged
-        self._unloadable: dict[str, str] = {}  # unit: hash of the text that would not load
+        self._unloadable: dict[str, _Unloadable] = {}  # by unit
+        self._pin_problem = ""  # why the pin cannot be written, as last logged
         self._kept: dict[str, str] = {}  # unit: why it is kept although it is not wanted
         self._link: tuple[bool, float] = (False, clock.time())
 
@@ -157,10 +167,22 @@ class Agent:
         fresh = KVPin(cluster_id=cluster_id, revision=revision)
         now = self._clock.monotonic()
         if self._pin is None or now - self._pin_written >= PIN_STEP_SECONDS:
-            kv_pin.store(self._settings.pin_path, fresh)
+            self._store_pin(fresh)
             self._pin_written = now
         self._pin = fresh
         return True
+
+    def _store_pin(self, pin: KVPin) -> None:
+        problem = ""
+        try:
+            kv_pin.store(self._settings.pin_path, pin)
+        except OSError as error:
+            # What is there is older, and holds: a full disk is no reason to leave the cluster.
+            problem = error.strerror or str(error)
+        if problem and problem != self._pin_problem:
+            path = str(self._settings.pin_path)
+            logger.error("the pin is not written", extra={"reason": problem, "pin": path})
+        self._pin_problem = problem
 
     def _has_twin(self, cluster: ClusterState) -> bool:
         twin = other_holder(cluster, self._settings.presence)
@@ -179,22 +201,24 @@ class Agent:
                 continue
             try:
                 await self._apply(task)
-            except C101Error as error:
+            except (C101Error, OSError) as error:
                 skip.add(task.unit)
                 self._on_failure(task, error, held.get(task.unit))
 
     def _refused_before(self, tasks: list[Task], held: Mapping[str, LoadedUnit]) -> set[str]:
         """Return the units whose text the runtime has refused already, and forget the others."""
-        refused = {
-            task.unit
+        failing = {
+            task.unit: known
             for task in tasks
-            if isinstance(task, LoadUnit) and self._unloadable.get(task.unit) == task.unit_hash
+            if isinstance(task, LoadUnit)
+            and (known := self._unloadable.get(task.unit)) is not None
+            and known.hash == task.unit_hash
         }
-        for name in self._unloadable.keys() - refused:
+        for name in self._unloadable.keys() - failing.keys():
             del self._unloadable[name]
             if name not in held:
                 self._publisher.remove(self._keyspace.unit_state(name, self._machine_id))
-        return refused
+        return {name for name, known in failing.items() if known.for_good}
 
     def _say_kept(self, tasks: list[KeepUnit]) -> None:
         kept = {task.unit: task.reason for task in tasks}
@@ -203,27 +227,33 @@ class Agent:
                 logger.warning("unit kept running", extra={"unit": unit, "reason": reason})
         self._kept = kept
 
-    def _on_failure(self, task: Task, error: C101Error, held: LoadedUnit | None) -> None:
+    def _on_failure(self, task: Task, error: C101Error | OSError, held: LoadedUnit | None) -> None:
+        said = f"{error.strerror or error}" if isinstance(error, OSError) else str(error)
         logger.error(
             "task failed",
-            extra={"unit": task.unit, "task": type(task).__name__, "error": str(error)},
+            extra={"unit": task.unit, "task": type(task).__name__, "error": said},
         )
         if not isinstance(task, LoadUnit) or isinstance(error, LinkError):
             return  # what is asked for has no fault: the next pass asks again
-        self._unloadable[task.unit] = task.unit_hash
+        # A text that is refused is not given again; a full disk is tried again with each pass.
+        for_good = isinstance(error, C101Error)
+        failing = _Unloadable(task.unit_hash, said, for_good=for_good)
+        if self._unloadable.get(task.unit) == failing:
+            return  # told already: to tell it anew would wake the next pass
+        self._unloadable[task.unit] = failing
         if held is not None:  # what runs is the text before: its state stands, with the complaint
-            state = replace(_reported(held, self._machine_id), message=str(error))
+            state = replace(_reported(held, self._machine_id), message=said)
         else:
             state = UnitState(
                 unit=task.unit,
                 machine_id=self._machine_id,
-                load="bad-setting",
+                load="bad-setting" if for_good else "error",
                 active="inactive",
                 sub="dead",
                 hash=task.unit_hash,
                 since=self._clock.time(),
                 result="resources",
-                message=str(error),
+                message=said,
             )
         key = self._keyspace.unit_state(task.unit, self._machine_id)
         self._publisher.put(key, records.encode(state))

@@ -4,7 +4,8 @@ The agents reach the KV over SSH, as on machines of one's own.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -162,15 +163,28 @@ def _number(following: Running) -> int:
 
 
 _SMALL_DISK = """
-set -e; D=/var/lib/c101-kv
-systemctl stop c101-kv; cp -a $D /var/lib/kept
-mount -t tmpfs -o size=24m tmpfs $D; cp -a /var/lib/kept/. $D; systemctl start c101-kv
+set -e
+systemctl stop {service}; cp -a {place} /var/lib/kept
+mount -t tmpfs -o size={size} tmpfs {place}; cp -a /var/lib/kept/. {place}
+systemctl start {service}
 """
 _LARGE_DISK = """
-set -e; D=/var/lib/c101-kv
-systemctl stop c101-kv; rm -rf /var/lib/kept; cp -a $D /var/lib/kept; umount $D
-find $D -mindepth 1 -delete; cp -a /var/lib/kept/. $D; rm -rf /var/lib/kept; systemctl start c101-kv
+set -e
+systemctl stop {service}; rm -rf /var/lib/kept; cp -a {place} /var/lib/kept; umount {place}
+find {place} -mindepth 1 -delete; cp -a /var/lib/kept/. {place}; rm -rf /var/lib/kept
+systemctl start {service}
 """
+
+
+@contextmanager
+def _small_disk(machine: Machine, place: str, service: str, size: str) -> Iterator[None]:
+    """Have *service* keep what is in *place* on a disk of that size for the length of the block."""
+    words = {"place": place, "service": service, "size": size}
+    machine.run("sh", "-c", _SMALL_DISK.format(**words))
+    try:
+        yield
+    finally:
+        machine.run("sh", "-c", _LARGE_DISK.format(**words))
 
 
 def test_a_full_disk_under_the_kv_stops_no_unit_and_is_over_with_it(person: Person) -> None:
@@ -178,8 +192,7 @@ def test_a_full_disk_under_the_kv_stops_no_unit_and_is_over_with_it(person: Pers
     machine = start_away_from_the_kv(person, unit)
     pid = pid_of(machine, unit)
     m1 = person.machine("m1")
-    m1.run("sh", "-c", _SMALL_DISK)
-    try:
+    with _small_disk(m1, "/var/lib/c101-kv", "c101-kv", "24m"):
         until(lambda: _reached(person) == READY, BACK_SECONDS_MAX)
         person.types("c101ctl set services/full before")
         m1.run("sh", "-c", "cat /dev/zero > /var/lib/c101-kv/filler || true")
@@ -193,11 +206,36 @@ def test_a_full_disk_under_the_kv_stops_no_unit_and_is_over_with_it(person: Pers
         until(lambda: _reached(person) == READY, BACK_SECONDS_MAX)
         assert pid_of(machine, unit) == pid
         assert person.site.unit(unit)["machine"] == machine.name
-    finally:
-        m1.run("sh", "-c", _LARGE_DISK)
     until(lambda: _reached(person) == READY, BACK_SECONDS_MAX)
     assert person.types("c101ctl get services/full").stdout == "after\n"
     person.types(f"c101ctl destroy {unit} at-the-kv.service")
+
+
+def test_a_full_disk_of_a_machine_stops_no_unit_and_is_over_with_it(person: Person) -> None:
+    unit = "fits.service"
+    machine = start_away_from_the_kv(person, unit)
+    pid = pid_of(machine, unit)
+    ids = {row["name"]: row["id"] for row in person.site.json("list-machines")}
+    late = person.home / "late.service"
+    late.write_text(SLEEPER + f"[X-Fleet]\nMachineID={ids[machine.name]}\n")
+    with _small_disk(machine, "/var/lib/c101", "c101-agent", "2m"):
+        until(lambda: _reached(person) == READY, BACK_SECONDS_MAX)
+        machine.run("sh", "-c", "cat /dev/zero > /var/lib/c101/filler || true")
+        agent = pid_of(machine, "c101-agent.service")
+        person.types(f"c101ctl start --no-block {late}")
+        until(lambda: person.site.unit("late.service")["reason"] == "No space left on device")
+        time.sleep(TTL_SECONDS + 2)
+        assert person.states() == READY
+        assert pid_of(machine, "c101-agent.service") == agent
+        assert pid_of(machine, unit) == pid
+        log = machine.run("journalctl", "-u", "c101-agent", "--since=-10s", "-o", "cat").stdout
+        assert 1 <= log.count("task failed") < 10
+        machine.run("rm", "/var/lib/c101/filler")
+        until(lambda: person.site.unit("late.service")["active"] == "active")
+        assert person.site.unit(unit)["machine"] == machine.name
+    until(lambda: _reached(person) == READY, BACK_SECONDS_MAX)
+    assert pid_of(machine, unit) == pid
+    person.types(f"c101ctl destroy {unit} late at-the-kv.service")
 
 
 def _refused(person: Person) -> str:
