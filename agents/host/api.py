@@ -3,6 +3,7 @@
 Desired state never passes here; what changes a unit for good is written to the KV.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import psutil
 
 from c101.agents.host.containers_api import ContainersApi
 from c101.agents.host.messages import resources
+from c101.agents.host.record import recorded, who
 from c101.agents.machine.facts import Facts
 from c101.agents.machine.usage import UsageSampler
 from c101.agents.runtime.unit_manager import JournalQuery, LoadedUnit, UnitManager
@@ -19,6 +21,8 @@ from c101.core.model.host import JournalBatch, MachineUsage, TimerRuns
 from c101.core.proto import agent_pb2 as pb
 from c101.core.rpc.server import ServerStream, StreamHandler, UnaryHandler, unary
 from c101.core.rpc.status import Code, RpcError
+
+logger = logging.getLogger(__name__)
 
 USAGE_PERIOD_MS = 2_000
 USAGE_PERIOD_MS_MIN = 200
@@ -63,10 +67,17 @@ class AgentApi:
             "Containers/List": self._containers.list_containers,
             "Units/ListUnits": self._list_units,
             "Units/UnitStatus": self._unit_status,
-            "Units/ReloadUnit": self._reload_unit if may_change else _refuse,
-            "Units/ResetFailedUnit": self._reset_failed_unit if may_change else _refuse,
         }
-        return {_SERVICE + path: unary(method) for path, method in methods.items()}
+        reload = self._reload_unit if may_change else _refuse
+        reset_failed = self._reset_failed_unit if may_change else _refuse
+        changing = {
+            "Units/ReloadUnit": recorded("ReloadUnit", pb.ReloadUnitRequest, reload),
+            "Units/ResetFailedUnit": recorded(
+                "ResetFailedUnit", pb.ResetFailedUnitRequest, reset_failed
+            ),
+        }
+        reading = {path: unary(method) for path, method in methods.items()}
+        return {_SERVICE + path: handler for path, handler in {**reading, **changing}.items()}
 
     def stream_methods(self, *, may_run: bool = False) -> dict[str, StreamHandler]:
         """Return the streaming methods, by path; who is no admin may not run commands."""
@@ -188,7 +199,7 @@ async def _refuse(request: bytes) -> bytes:
 
 
 async def _refuse_stream(stream: ServerStream) -> None:
-    del stream
+    logger.warning("refused", extra={**who(stream.peer), "method": "Run"})
     raise RpcError(Code.PERMISSION_DENIED, "only admins run commands")
 
 

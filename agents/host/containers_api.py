@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from c101.agents.host.messages import resources
+from c101.agents.host.record import who
 from c101.agents.runtime.commands.command import SHELL, Command, Launcher
 from c101.agents.runtime.commands.running import Running, running
 from c101.agents.runtime.containers.entering import entering
@@ -66,8 +67,8 @@ class ContainersApi:
         command = await self._command(first.begin)
         if self._running >= COMMANDS_MAX:
             raise RpcError(Code.RESOURCE_EXHAUSTED, f"{COMMANDS_MAX} commands run here")
-        who = {"uid": stream.peer.uid, "container": first.begin.container}
-        logger.info("command begins", extra={**who, "argv": list(command.argv)})
+        asked = {**who(stream.peer), "argv": list(command.argv)}
+        logger.info("command begins", extra=asked)
         self._running += 1
         try:
             async with running(command, self._launcher) as one:
@@ -76,7 +77,7 @@ class ContainersApi:
             raise RpcError(Code.FAILED_PRECONDITION, str(error)) from error
         finally:
             self._running -= 1
-            logger.info("command ended", extra={**who, "argv": list(command.argv)})
+            logger.info("command ended", extra=asked)
         stream.send(pb.CommandOutput(status=status).SerializeToString())
 
     async def _command(self, begin: pb.Command) -> Command:

@@ -151,7 +151,7 @@ async def _serve_until_told(
     socket = socket_dir / "agent-admin.sock"
     for role, serving in ((ADMIN, admins), (OPERATOR, operators), (VIEWER, viewers)):
         path = socket_dir / f"agent-{role}.sock"
-        await serving.serve_unix(path)
+        await serving.serve_unix(path, role=role)
         give_to_group(path, role_group(role))
     gateway = await _gateway(options, data_dir, socket, clock)
     try:

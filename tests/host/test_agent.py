@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,6 +24,7 @@ from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.registry import Registry
 from c101.core.rpc.channel import Channel
 from c101.core.rpc.dial import UnixDialer, dialer_for
+from c101.core.rpc.status import RpcError
 from tests.processes import running_etcd
 
 pytestmark = pytest.mark.integration
@@ -226,3 +228,28 @@ async def test_its_socket_answers_for_machine_units_and_journal(site: Site) -> N
             assert [unit.unit for unit in units] == ["talk.service"]
         finally:
             await channel.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("viewer", b"refused user=%s role=viewer method=ResetFailedUnit unit=a.service"),
+        ("operator", b"done user=%s role=operator method=ResetFailedUnit unit=a.service"),
+    ],
+)
+async def test_who_changed_what_is_logged_and_who_was_refused(
+    site: Site, role: str, said: bytes
+) -> None:
+    await site.launch("a.service")
+    async with site.agent() as agent:
+        await site.active("a.service")
+        channel = Channel(UnixDialer(str(site.directory / "s" / f"agent-{role}.sock")))
+        try:
+            with contextlib.suppress(RpcError):
+                await AgentClient(channel).reset_failed("a.service")
+        finally:
+            await channel.close()
+        assert agent.stderr is not None
+        user = pwd.getpwuid(os.getuid()).pw_name.encode()
+        async with asyncio.timeout(10):
+            await agent.stderr.readuntil(said % user)
