@@ -14,6 +14,7 @@ from c101.core.rpc.dial import UnixDialer
 from c101.core.rpc.status import Code, RpcError
 from c101.tui.ctl.remote import gather_output
 from tests.ctl.site import Site
+from tests.ctl.test_terminal import assert_harmless, on_a_terminal
 
 pytestmark = pytest.mark.integration
 
@@ -97,22 +98,9 @@ def test_a_shell_has_our_terminal(site: Site) -> None:
 
 
 def test_what_a_command_prints_does_not_act_on_a_terminal_it_was_not_given(site: Site) -> None:
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        site.command("run", "--all", "printf", "\\033[2J\\007"),
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
-        env=site.environment,
-        cwd=site.directory,
-    ) as process:
-        assert process.wait(PATIENCE_SECONDS) == 0
-    shown = os.read(ours, 65_536)
-    os.close(ours)
-    os.close(theirs)
-    assert b"m1: " in shown
-    assert b"\x1b" not in shown
-    assert b"\x07" not in shown
+    shown = on_a_terminal(site, "run", "--all", "printf", "\\033[2J\\007")
+    assert "m1: " in shown
+    assert_harmless(shown)
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])

@@ -54,13 +54,12 @@ def as_child(command: Command, terminal: str) -> Launch:
     return Launch(argv=command.argv, environment=environment)
 
 
-def as_unit(command: Command, terminal: str, *, user: bool = False) -> Launch:
+def as_unit(command: Command, terminal: str) -> Launch:
     """Run it as a transient unit: by the service manager, outside the agent's own sandbox.
 
     ``systemd-run`` waits, and has its status.
     """
     name = f"c101-command-{secrets.token_hex(6)}.service"
-    whose = ("--user",) if user else ()
     stdio: tuple[str, ...] = ("--pipe",)
     if terminal:
         paths = (f"TTYPath={terminal}", "TTYReset=yes", "SendSIGHUP=yes", "IgnoreSIGPIPE=no")
@@ -72,13 +71,13 @@ def as_unit(command: Command, terminal: str, *, user: bool = False) -> Launch:
     argv = (program, *(one.replace("$", "$$") for one in arguments))
     return Launch(
         argv=(
-            *("systemd-run", *whose, "--quiet", "--wait", "--collect", "--service-type=exec"),
+            *("systemd-run", "--quiet", "--wait", "--collect", "--service-type=exec"),
             *(f"--unit={name}", f"--description={_shown(command.argv)}", *stdio),
             f"--property=TimeoutStopSec={END_SECONDS:g}",
             *("--", *argv),
         ),
         takes_terminal=False,
-        end=("systemctl", *whose, "--quiet", "stop", "--", name),
+        end=("systemctl", "--quiet", "stop", "--", name),
     )
 
 
