@@ -157,6 +157,22 @@ class UnitManagerContract:
                 rest = [e async for chunk in chunks for e in chunk.entries]
             assert rest[: len(entries) - place - 1] == entries[place + 1 :]
 
+    async def test_a_read_after_a_cursor_of_another_unit_misses_nothing(
+        self, machine: Machine
+    ) -> None:
+        await machine.run("b.service", ECHO)
+        await machine.until_rest("b.service")
+        await machine.until_printed("b.service", "a line")
+        last = (await machine.entries("b.service"))[-1].cursor
+        await machine.run("a.service", ECHO)
+        await machine.until_printed("a.service", "a line")
+        query = JournalQuery(units=("a.service",), after_cursor=last)
+        async with machine.units.journal(query) as chunks:
+            read = [e async for chunk in chunks for e in chunk.entries]
+        whole = await machine.entries("a.service")
+        assert read[: len(whole)] == whole[: len(read)]
+        assert b"a line" in [entry.message for entry in read]
+
     async def test_a_read_says_when_all_that_was_stored_has_been_given(
         self, machine: Machine
     ) -> None:

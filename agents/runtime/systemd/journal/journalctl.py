@@ -32,9 +32,12 @@ USUAL_FIELDS = f"--output-fields={','.join(_FIELDS)}"
 class Output:
     """What one ``journalctl`` prints."""
 
-    def __init__(self, process: asyncio.subprocess.Process, pipe: asyncio.StreamReader) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, pipe: asyncio.StreamReader, after: str
+    ) -> None:
         self._process = process
         self._pipe = pipe
+        self._after = after.encode()
         self._export = ExportReader()
         #: What it said, when it has ended well, of files that it did not read; "" if it read all.
         self.left_out = ""
@@ -43,7 +46,7 @@ class Output:
         """Return the next entries; none when it has ended. Raises C101Error: it failed."""
         try:
             while chunk := await self._pipe.read(_CHUNK_BYTES):
-                if fields := list(self._export.feed(chunk)):
+                if fields := self._beyond(list(self._export.feed(chunk))):
                     return fields
         except ExportError as exc:
             raise C101Error(f"journalctl: {exc}") from exc
@@ -57,14 +60,31 @@ class Output:
         self.left_out = said
         return []
 
+    def _beyond(self, fields: list[Fields]) -> list[Fields]:
+        """Return *fields* without the entry that was to be gone on from, which may come first."""
+        if not fields:
+            return []
+        is_it = fields[0].get("__CURSOR") == self._after
+        self._after = b""
+        return fields[1:] if is_it else fields
+
 
 @asynccontextmanager
-async def journalctl(arguments: Sequence[str]) -> AsyncIterator[Output]:
-    """Run it with *arguments*; leaving the block ends it. Raises C101Error: it cannot be run."""
+async def journalctl(arguments: Sequence[str], *, after: str = "") -> AsyncIterator[Output]:
+    """Run it with *arguments*, for what comes after the entry whose cursor is *after*.
+
+    Its own ``--after-cursor`` takes one entry too few where that entry is none that is asked for
+    (systemd 252): it counts it with them. Asked for from there on, it gives that entry or does not.
+
+    Leaving the block ends it. Raises C101Error: it cannot be run.
+    """
+    if after:
+        arguments = [*arguments, f"--cursor={after}"]
     async with read_pipe(_CHUNK_BYTES) as (pipe, write_end):
         process = await _start(arguments, write_end)
         try:
-            yield Output(process, pipe)
+            yield Output(process, pipe, after)
+
         finally:
             with suppress(ProcessLookupError):
                 process.kill()

@@ -59,14 +59,14 @@ class JournalReader:
     async def _batches(self, query: JournalQuery) -> AsyncGenerator[JournalBatch, None]:
         # Taken before what is stored is read: of what comes in between nothing is missed.
         cursor = await self._last_cursor() if query.follow else ""
-        place, gap = await self._place(query)
+        after, since, gap = await self._place(query)
         wanted = [*self._whose, *_filters(query)]
         lines = f"--lines={query.lines}" if query.lines else "--lines=all"
         ours = not (query.units or query.everything)
         # None of no units: journalctl would give all there is.
         if not ours or self._units:
             units = [f"--unit={unit}" for unit in self._units] if ours else []
-            async with journalctl([*wanted, *units, *place, lines]) as output:
+            async with journalctl([*wanted, *units, *since, lines], after=after) as output:
                 while fields := await output.more():
                     entries = self._entries(fields, query)
                     cursor = entries[-1].cursor
@@ -78,8 +78,7 @@ class JournalReader:
         yield JournalBatch(entries=(), gap=gap, caught_up=True)
         backoff = Backoff()
         while query.follow:
-            after = [f"--after-cursor={cursor}"] if cursor else []
-            async with journalctl([*wanted, *after, *_following()]) as output:
+            async with journalctl([*wanted, *_following()], after=cursor) as output:
                 while fields := await output.more():
                     entries = self._entries(fields, query)
                     cursor = entries[-1].cursor
@@ -92,17 +91,17 @@ class JournalReader:
             logger.warning("journalctl ended; it is started again")
             await self._clock.sleep(backoff.next())
 
-    async def _place(self, query: JournalQuery) -> tuple[list[str], bool]:
-        """Return where to begin, and whether something may be missing before that."""
+    async def _place(self, query: JournalQuery) -> tuple[str, list[str], bool]:
+        """Return after which entry or since when to read, and if something may be missing there."""
         cursor = query.after_cursor
         if not cursor:
-            return ([f"--since={_time(query.since_us)}"] if query.since_us else []), False
+            return "", [f"--since={_time(query.since_us)}"] if query.since_us else [], False
         found = _CURSOR_TIME.search(cursor)
         if found is None or not _CURSOR.fullmatch(cursor):
             raise C101Error(f"{cursor[:80]!r} is no cursor of this machine's journal")
         if await self._knows(cursor):
-            return [f"--after-cursor={cursor}"], False
-        return [f"--since={_time(int(found[1], 16) + 1)}"], True
+            return cursor, [], False
+        return "", [f"--since={_time(int(found[1], 16) + 1)}"], True
 
     async def _knows(self, cursor: str) -> bool:
         """Say whether the entry of *cursor* is still there."""
