@@ -10,13 +10,14 @@ import logging
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import Protocol
 
 from c101.core.clock import Clock
 from c101.core.errors import C101Error
 from c101.core.etcd.client import Client
 from c101.core.kv.auth.rights import Rights
 from c101.core.kv.auth.spans import KeySpans
-from c101.core.kvserver.server import ADMIN_SOCKET, KvServer
+from c101.core.kvserver.server import ADMIN_SOCKET
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.roles import OPERATOR, VIEWER, WritableKeys, agent_role
 from c101.core.rpc.dial import UnixDialer
@@ -27,10 +28,24 @@ logger = logging.getLogger(__name__)
 _EVERYTHING = KeySpans([(b"", None)])
 
 
+class Listeners(Protocol):
+    """What serves the sockets: our own KV, or a front of a real etcd."""
+
+    async def listen_role(self, path: Path, role: str, rights: Rights, mode: int = ...) -> None:
+        """Listen at *path* for who has *role*. Raises ConfigError: the socket cannot be had."""
+        ...
+
+    def close_role(self, role: str) -> None:
+        """Listen for *role* no more."""
+        ...
+
+
 class RoleSockets:
     """Those of *server*, in *directory*."""
 
-    def __init__(self, server: KvServer, directory: Path, keyspace: Keyspace, clock: Clock) -> None:
+    def __init__(
+        self, server: Listeners, directory: Path, keyspace: Keyspace, clock: Clock
+    ) -> None:
         self._server = server
         self._directory = directory
         self._keyspace = keyspace

@@ -14,6 +14,7 @@ Layout (see docs/keyspace.md), under a prefix that is ``/c101/`` unless configur
     states/<unit>/<machine>     under the agent's lease
     lease/engine-leader         under the engine's lease
     engine/guard                the cluster id and revision the engine last acted on
+    kv/moved                    from which KV the cluster was moved to this one
 
 Registrations of applications live outside it: ``/services/<name>/<instance>``.
 """
@@ -94,6 +95,11 @@ class Keyspace:
     def engine_guard(self) -> str:
         """What the engine last acted on."""
         return f"{self.prefix}engine/guard"
+
+    @property
+    def kv_moved(self) -> str:
+        """From which KV the cluster was moved to this one."""
+        return f"{self.prefix}kv/moved"
 
     def unit(self, name: str) -> str:
         """Prefix of one unit's keys."""

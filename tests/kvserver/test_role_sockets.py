@@ -1,8 +1,11 @@
-"""Sockets of roles: each role against each method, over the real socket of a real server."""
+"""Sockets of roles: each role against each method, over the real socket of a real server.
+
+The server is our own KV, and then a front that has a real etcd behind it: all holds for both.
+"""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,13 +16,15 @@ from c101.core.errors import C101Error, LinkError
 from c101.core.etcd import txn
 from c101.core.etcd.client import Client
 from c101.core.etcd.errors import PermissionDeniedError
+from c101.core.kvserver.front.server import Front
 from c101.core.kvserver.server import ADMIN_SOCKET, KvServer
 from c101.core.model.machine import MachineRecord
 from c101.core.registry import records
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.roles import OPERATOR, VIEWER, agent_role
 from c101.core.role_sockets import RoleSockets
-from c101.core.rpc.dial import UnixDialer
+from c101.core.rpc.dial import UnixDialer, dialer_for
+from tests.kvserver.processes import HAVE_ETCD, Etcd
 
 KEYSPACE = Keyspace()
 OWN = KEYSPACE.machine_presence("a1")
@@ -51,14 +56,49 @@ async def record(client: Client, machine: str) -> None:
     await client.put(KEYSPACE.machine_record(machine), text)
 
 
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+Server = KvServer | Front
+
+
+@asynccontextmanager
+async def serving(directory: Path, etcd: Etcd | None) -> AsyncIterator[Server]:
+    """Serve our own KV, or *etcd*, which has no key any more."""
+    clock = SystemClock()
+    if etcd is None:
+        async with KvServer(directory, clock) as server:
+            yield server
+        return
+    dialer = dialer_for(f"http://127.0.0.1:{etcd.port}")
+    async with Client([dialer], clock=clock) as client:
+        await client.delete_prefix("")
+    async with Front(dialer) as front:
+        yield front
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd | None]:
+    """The etcd behind the front, where there is one; started before any test looks for processes
+    that are left behind.
+    """
+    process = Etcd(tmp_path_factory.mktemp("etcd")) if HAVE_ETCD else None
+    if process is not None:
+        process.start()
+    yield process
+    if process is not None:
+        process.stop()
+
+
+@pytest.fixture(params=["own", "etcd"])
+async def site(
+    request: pytest.FixtureRequest, tmp_path: Path, behind: Etcd | None
+) -> AsyncIterator[Site]:
+    if request.param == "etcd" and behind is None:
+        pytest.skip("no etcd here")
+    etcd = behind if request.param == "etcd" else None
     one = Site(tmp_path / "s")
     one.directory.mkdir()
-    clock = SystemClock()
-    async with KvServer(tmp_path / "data", clock) as server:
+    async with serving(tmp_path / "data", etcd) as server:
         await server.listen_unix(one.directory / ADMIN_SOCKET)
-        roles = RoleSockets(server, one.directory, KEYSPACE, clock)
+        roles = RoleSockets(server, one.directory, KEYSPACE, SystemClock())
         await roles.listen()
         following = asyncio.create_task(roles.follow_machines())
         try:
@@ -67,7 +107,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
                     await record(admin, machine)
                 await admin.put(FILE, "[Service]")
                 await admin.put("/services/a", "1")
-            for role in ROLES:
+            for role in (*ROLES, agent_role("b2")):
                 await one.until_there(role)
             yield one
         finally:
