@@ -254,7 +254,7 @@ def test_a_machine_that_is_removed_keeps_no_trace(person: Person) -> None:
     m3 = person.machine("m3")
     for number in range(3):
         person.starts(f"leaving{number}.service", SLEEPER)
-    for command in commands("5."):
+    for command in commands("6."):
         person.types(command)
     assert set(person.states()) == {"m1", "m2"}
     left = m3.run(

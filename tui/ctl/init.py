@@ -1,14 +1,13 @@
 """``init``: the first machine of a cluster."""
 
 import asyncio
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from c101.core.config import SshAccess, cluster_path
+from c101.core.config import SshAccess
 from c101.core.errors import ConfigError, LinkError
 from c101.core.model.machine import parse_metadata
 from c101.tui.ctl.hosts import accept_option
@@ -20,6 +19,7 @@ from c101.tui.ctl.membership import (
     document,
     metadata_option,
     teller,
+    write_down,
 )
 from c101.tui.ctl.output import print_json, say
 from c101.tui.ctl.reaching import Trust, parse_host, target_of
@@ -63,6 +63,7 @@ def init_command(
     It needs sshd, systemd and Python 3.11 or newer, and you to log in there by a key.
     """
     from c101.agents.install.cluster import Shipping, Wanted, make_core
+    from c101.agents.install.cores import Cores
     from c101.agents.install.probe import check
 
     user, hostname, port = parse_host(host)
@@ -81,11 +82,11 @@ def init_command(
             where = f"[{hostname}]" if ":" in hostname else hostname
             there = f"{user}@{where}" if user else where
             kv = f"ssh://{there}{f':{port}' if port else ''}/kv-admin"
-            _write_down(called, kv)
+            write_down(called, kv)
             at_it = replace(options, kv=None, cluster=called)
             async with session(at_it) as current:
                 await _answering(current)
-                async with cluster_of(current, remote, tell) as cluster:
+                async with cluster_of(current, Cores([remote]), tell) as cluster:
                     member = await cluster.add(remote, shipping, wanted)
         return replace(member, changed=(*changed, *member.changed))
 
@@ -114,18 +115,3 @@ async def _answering(current: Session) -> None:
             f"the KV does not answer within {KV_SECONDS_MAX:g} s",
             hint="journalctl -u c101-kv.service there says why",
         ) from None
-
-
-def _write_down(name: str, kv: str) -> None:
-    """Have *name* mean the cluster at *kv* from now on. Raises ConfigError."""
-    path = cluster_path(os.environ, name)
-    text = f"kv: {kv}\n"
-    try:
-        if path.exists() and path.read_text() != text:
-            raise ConfigError(
-                f"{path} names another cluster", hint="--cluster NAME gives this one another name"
-            )
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error

@@ -18,7 +18,7 @@ from c101.tui.ctl.membership import (
     asked_host,
     cluster_of,
     document,
-    host_of_kv,
+    hosts_of_kv,
     metadata_option,
     teller,
 )
@@ -28,6 +28,7 @@ from c101.tui.ctl.session import Options, Session, session
 
 if TYPE_CHECKING:
     from c101.agents.install.cluster import Cluster, Member
+    from c101.agents.install.cores import Cores
     from c101.agents.install.host import RemoteHost
     from c101.core.model.machine import Machine
 
@@ -95,8 +96,8 @@ def add_command(
         tell = teller(options)
         async with (
             session(options) as current,
-            host_of_kv(current, trust, agent_kv) as core,
-            cluster_of(current, core, tell) as cluster,
+            hosts_of_kv(current, trust, agent_kv) as cores,
+            cluster_of(current, cores, tell) as cluster,
         ):
             shipping = Shipping(agent_folder(agent_dir), tell)
 
@@ -180,14 +181,14 @@ def remove_command(
         trust = Trust(accept_new=accept_new)
         async with (
             session(options) as current,
-            host_of_kv(current, trust, "") as core,
-            cluster_of(current, core, teller(options)) as cluster,
+            hosts_of_kv(current, trust) as cores,
+            cluster_of(current, cores, teller(options)) as cluster,
         ):
             known = await current.registry.snapshot()
 
             async def one(name: str) -> "Member":
                 machine = machine_called(known, name)
-                _spare_the_kv(machine, core, force=force)
+                _spare_the_kv(machine, cores, force=force)
                 async with AsyncExitStack() as stack:
                     remote = None
                     if not gone:
@@ -226,17 +227,16 @@ def _roll(
         done: dict[str, Member | C101Error] = {}
         async with (
             session(options) as current,
-            host_of_kv(current, trust, "") as core,
-            cluster_of(current, core, teller(options)) as cluster,
+            hosts_of_kv(current, trust) as cores,
+            cluster_of(current, cores, teller(options)) as cluster,
         ):
             known = await current.registry.snapshot()
             chosen = [machine_called(known, name) for name in names] or known.machines.values()
-            kv = core.facts.machine_id if core is not None else ""
-            for machine in sorted(chosen, key=lambda one: (one.id == kv, one.name)):
+            for machine in sorted(chosen, key=lambda one: (cores.has(one.id), one.name)):
                 if not names and is_lost(machine):
                     say(f"{machine.name} is lost, and left as it is")
                     continue
-                if machine.id == kv and not with_kv:
+                if not (with_kv or cores.others(machine.id)):
                     continue
                 try:
                     target = machine_target(machine, current.address.ssh)
@@ -264,9 +264,9 @@ async def _there(machine: "Machine", current: Session, trust: Trust) -> "AsyncIt
         raise
 
 
-def _spare_the_kv(machine: "Machine", core: "RemoteHost | None", *, force: bool) -> None:
-    """Raise ConfigError for the machine of the KV, unless *force* is set."""
-    if core is not None and core.facts.machine_id == machine.id and not force:
+def _spare_the_kv(machine: "Machine", cores: "Cores", *, force: bool) -> None:
+    """Raise ConfigError for a machine of the KV, unless *force* is set."""
+    if cores.has(machine.id) and not force:
         raise ConfigError(
             f"{machine.name} runs the KV: without it the cluster ends", hint="--force ends it"
         )
