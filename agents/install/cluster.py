@@ -46,7 +46,7 @@ class Wanted:
 
     Empty: as the host calls itself, as this program reached it, as this program reached the KV.
     Metadata that is not given stays what it was. ``kv`` are the endpoints of a KV that is not one
-    of ours. With ``dry_run`` nothing is changed.
+    of ours. ``kv_port`` as in ``AgentSpec``. With ``dry_run`` nothing is changed.
     """
 
     name: str = ""
@@ -54,6 +54,7 @@ class Wanted:
     metadata: Mapping[str, str] = field(default_factory=dict)
     kv: str = ""
     kv_address: str = ""
+    kv_port: int | None = None
     lease_ttl_seconds: int = 6
     join_seconds: float = 60.0
     dry_run: bool = False
@@ -161,6 +162,7 @@ class Cluster:
             known_hosts=known_hosts,
             lease_ttl_seconds=wanted.lease_ttl_seconds,
             admin="" if facts.root else facts.user,
+            kv_port=wanted.kv_port,
         )
         outcome = await host.setup("agent", spec)
         changed += outcome.changed

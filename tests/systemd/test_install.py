@@ -155,6 +155,20 @@ def test_an_agent_writes_its_own_keys_and_no_others(person: Person) -> None:
     assert "evil.service" in log
 
 
+def test_a_machines_programs_find_the_kv_at_a_port_where_somebody_wants_that(
+    person: Person,
+) -> None:
+    m2 = person.machine("m2")
+    kv = ("env", "C101_KV=http://127.0.0.1:2379", "/usr/local/bin/c101ctl")
+    for given in (["--kv-port", "2379"], []):  # ... and it stays until somebody says otherwise
+        person.site.ok("machines", "add", *given, "root@m2")
+        until(lambda: m2.run(*kv, "set", "services/port", "1", check=False).returncode == 0)
+    refused = m2.run(*kv, "set", "--raw", "--force", "/c101/units/a.service/file", "x", check=False)
+    assert "permission denied" in refused.stderr
+    person.site.ok("machines", "add", "--kv-port", "0", "root@m2")
+    assert "2379" not in m2.run("ss", "-ltn").stdout
+
+
 def test_the_application_runs_and_survives_a_power_cut(person: Person) -> None:
     for command in commands("3."):
         if "curl" not in command:

@@ -17,6 +17,7 @@ from c101.tui.ctl.membership import (
     asked_host,
     cluster_of,
     document,
+    kv_port_option,
     metadata_option,
     teller,
     write_down,
@@ -43,6 +44,7 @@ _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.-_"
 @click.option("--address", default="", help="Where the other machines will reach HOST.")
 @click.option("--listen", multiple=True, metavar="URL", help="Where the KV listens besides.")
 @metadata_option
+@kv_port_option
 @agent_dir_option
 @accept_option
 @click.pass_obj
@@ -55,6 +57,7 @@ def init_command(
     address: str,
     listen: tuple[str, ...],
     metadata: str,
+    kv_port: int | None,
     agent_dir: Path | None,
     accept_new: bool,
 ) -> None:
@@ -70,7 +73,9 @@ def init_command(
     called = name or hostname.partition(".")[0].lower()
     if not called.strip(_NAME_LETTERS) == "" or called.startswith("."):
         raise ConfigError(f"not a name for a cluster: {called!r}", hint="--cluster NAME gives one")
-    wanted = Wanted(name=machine, address=address, metadata=parse_metadata(metadata))
+    wanted = Wanted(
+        name=machine, address=address, metadata=parse_metadata(metadata), kv_port=kv_port
+    )
 
     async def made() -> "Member":
         trust = Trust(accept_new=accept_new)

@@ -19,6 +19,7 @@ from c101.tui.ctl.membership import (
     cluster_of,
     document,
     hosts_of_kv,
+    kv_port_option,
     metadata_option,
     teller,
 )
@@ -54,6 +55,7 @@ for _command in (cordon_command, uncordon_command, drain_command):
 @metadata_option
 @click.option("--agent-kv", default="", metavar="URL", help="A KV that is not on one of ours.")
 @click.option("--kv-address", default="", help="Where the machines reach the host of the KV.")
+@kv_port_option
 @click.option("--join-timeout", type=click.FloatRange(1), default=60.0, show_default=True)
 @agent_dir_option
 @accept_option
@@ -68,6 +70,7 @@ def add_command(
     metadata: str,
     agent_kv: str,
     kv_address: str,
+    kv_port: int | None,
     join_timeout: float,
     agent_dir: Path | None,
     accept_new: bool,
@@ -87,6 +90,7 @@ def add_command(
         metadata=parse_metadata(metadata),
         kv=agent_kv,
         kv_address=kv_address,
+        kv_port=kv_port,
         join_seconds=join_timeout,
         dry_run=dry_run,
     )

@@ -30,6 +30,13 @@ metadata_option = click.option(
     "--metadata", default="", metavar="K=V,...", help="What units may ask of the machine."
 )
 
+kv_port_option = click.option(
+    "--kv-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Serve the KV there to the machine's programs, on loopback; 0: no more.",
+)
+
 
 @asynccontextmanager
 async def asked_host(target: "SshTarget", trust: Trust) -> "AsyncIterator[RemoteHost]":

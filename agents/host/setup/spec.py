@@ -72,7 +72,9 @@ class EtcdStatus:
 class AgentSpec:
     """The agent of a host.
 
-    ``kv`` are its endpoints; ``known_hosts`` lines with the keys of the hosts they name.
+    ``kv`` are its endpoints; ``known_hosts`` lines with the keys of the hosts they name. On
+    ``kv_port`` of loopback it serves the KV to its machine's programs: 0 is none, not given is as
+    it was.
     """
 
     kv: str
@@ -82,6 +84,7 @@ class AgentSpec:
     known_hosts: tuple[str, ...] = ()
     lease_ttl_seconds: int = 6
     admin: str = ""
+    kv_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

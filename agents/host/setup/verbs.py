@@ -101,6 +101,9 @@ class Setup:
     def agent(self, spec: AgentSpec) -> Outcome:
         """Run the agent."""
         host, places = self._host, self._places
+        if spec.kv_port is None:
+            told = self._told("agent")
+            spec = replace(spec, kv_port=told["spec"].get("kv_port") or 0 if told else 0)
         self._accounts(spec.admin)
         fresh = self._programs_of("agent") != self._installed()
         known = "".join(f"{line}\n" for line in spec.known_hosts)
@@ -109,6 +112,7 @@ class Setup:
         argv += ["--kv-identity", str(places.agent_key)]
         argv += ["--kv-known-hosts", str(places.known_hosts)]
         argv += ["--kv-socket", str(places.sockets / "kv.sock")]
+        argv += ["--kv-port", str(spec.kv_port)] if spec.kv_port else []
         argv += ["--name", spec.name, "--address", spec.address]
         argv += ["--lease-ttl", str(spec.lease_ttl_seconds)]
         if spec.metadata:
