@@ -14,10 +14,12 @@ from pathlib import Path
 from c101.agents.host import kv_pin
 from c101.agents.host.heart import Heart
 from c101.agents.host.kv_pin import KVPin
+from c101.agents.host.linked import linked, registered
 from c101.agents.host.publish import Publisher
 from c101.agents.host.reconcile import (
     KeepUnit,
     LoadUnit,
+    ReloadUnit,
     RestartUnit,
     StartUnit,
     StopUnit,
@@ -39,6 +41,9 @@ from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.mirror import Mirror
 
 logger = logging.getLogger(__name__)
+
+#: ACTIVE words of a unit that has no process and is not about to have one.
+_AT_REST = frozenset({"inactive", "failed"})
 
 #: A pass nobody asked for: it finds whatever an event should have told and did not.
 PERIODIC_PASS_SECONDS = 5.0
@@ -92,6 +97,7 @@ class Agent:
         self._twin = ""  # who else holds this machine's id, as last logged
         self._unloadable: dict[str, _Unloadable] = {}  # by unit
         self._pin_problem = ""  # why the pin cannot be written, as last logged
+        self._waiting: dict[str, str] = {}  # unit: what it waits for, as last told
         self._kept: dict[str, str] = {}  # unit: why it is kept although it is not wanted
         self._link: tuple[bool, float] = (False, clock.time())
 
@@ -193,7 +199,9 @@ class Agent:
 
     async def _reconcile(self, cluster: ClusterState) -> None:
         held = {unit.name: unit for unit in await self._units.units()}
-        tasks = reconcile(cluster, self._machine_id, held.values())
+        seen = linked(cluster, self._machine_id, held.values())
+        self._say_waiting(cluster, seen.waiting, held)
+        tasks = reconcile(seen.cluster, self._machine_id, held.values(), seen.moved)
         self._say_kept([task for task in tasks if isinstance(task, KeepUnit)])
         skip = self._refused_before(tasks, held)
         for task in tasks:
@@ -204,6 +212,38 @@ class Agent:
             except (C101Error, OSError) as error:
                 skip.add(task.unit)
                 self._on_failure(task, error, held.get(task.unit))
+
+    def _say_waiting(
+        self, cluster: ClusterState, waiting: Mapping[str, str], held: Mapping[str, LoadedUnit]
+    ) -> None:
+        """Report of units that wait for others what they wait for."""
+        told = {
+            name: reason
+            for name, reason in waiting.items()
+            if (unit := held.get(name)) is None or unit.active in _AT_REST
+        }
+        for name in self._waiting.keys() - told.keys():
+            if name not in held:
+                self._publisher.remove(self._keyspace.unit_state(name, self._machine_id))
+        for name, reason in told.items():
+            if self._waiting.get(name) == reason:
+                continue
+            logger.info("unit waits", extra={"unit": name, "reason": reason})
+            known = cluster.units[name]
+            state = UnitState(
+                unit=name,
+                machine_id=self._machine_id,
+                load="loaded",
+                active="inactive",
+                sub="waiting",
+                hash=known.hash,
+                since=self._clock.time(),
+                restart=known.restart,
+                message=reason,
+            )
+            key = self._keyspace.unit_state(name, self._machine_id)
+            self._publisher.put(key, records.encode(state))
+        self._waiting = told
 
     def _refused_before(self, tasks: list[Task], held: Mapping[str, LoadedUnit]) -> set[str]:
         """Return the units whose text the runtime has refused already, and forget the others."""
@@ -250,7 +290,7 @@ class Agent:
                 load="bad-setting" if for_good else "error",
                 active="inactive",
                 sub="dead",
-                hash=task.unit_hash,
+                hash=registered(task.unit_hash),
                 since=self._clock.time(),
                 result="resources",
                 message=said,
@@ -270,6 +310,8 @@ class Agent:
                 await self._units.start(task.unit, restart=task.launch)
             case RestartUnit():
                 await self._units.restart(task.unit, restart=task.launch)
+            case ReloadUnit():
+                await self._units.reload(task.unit)
             case StopUnit():
                 await self._units.stop(task.unit)
             case UnloadUnit():
@@ -285,7 +327,7 @@ def _reported(unit: LoadedUnit, machine_id: str) -> UnitState:
         load=unit.load,
         active=unit.active,
         sub=unit.sub,
-        hash=unit.hash,
+        hash=registered(unit.hash),
         since=unit.since,
         result=unit.result,
         exit_status=unit.exit_status,
