@@ -7,14 +7,14 @@ current and the machine's own: in every other case units are left exactly as the
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from c101.agents.host import kv_pin
 from c101.agents.host.heart import Heart
 from c101.agents.host.kv_pin import KVPin
-from c101.agents.host.linked import linked, registered
+from c101.agents.host.linked import linked, registered, secrets_of
 from c101.agents.host.publish import Publisher
 from c101.agents.host.reconcile import (
     KeepUnit,
@@ -28,6 +28,8 @@ from c101.agents.host.reconcile import (
     reconcile,
     restart_of,
 )
+from c101.agents.host.runtime import SYSTEMD
+from c101.agents.host.secrets import Secrets
 from c101.agents.host.twin import other_holder
 from c101.agents.runtime.unit_manager import LoadedUnit, UnitManager
 from c101.core.clock import Clock
@@ -57,6 +59,7 @@ class AgentSettings:
 
     presence: MachinePresence
     pin_path: Path
+    secrets_dir: Path
     lease_ttl_seconds: int
 
 
@@ -97,6 +100,8 @@ class Agent:
         self._twin = ""  # who else holds this machine's id, as last logged
         self._unloadable: dict[str, _Unloadable] = {}  # by unit
         self._pin_problem = ""  # why the pin cannot be written, as last logged
+        self._named: Mapping[str, Sequence[str]] = {}  # unit: the secrets that it names
+        self._secrets = Secrets(client, keyspace, clock, settings.secrets_dir)
         self._waiting: dict[str, str] = {}  # unit: what it waits for, as last told
         self._kept: dict[str, str] = {}  # unit: why it is kept although it is not wanted
         self._link: tuple[bool, float] = (False, clock.time())
@@ -199,7 +204,13 @@ class Agent:
 
     async def _reconcile(self, cluster: ClusterState) -> None:
         held = {unit.name: unit for unit in await self._units.units()}
-        seen = linked(cluster, self._machine_id, held.values())
+        named = secrets_of(cluster, self._machine_id)
+        lacking = await self._lacking(named)
+        self._secrets.forget({*named, *held})
+        seen = linked(
+            cluster, self._machine_id, held.values(), self._secrets.credentials(named), lacking
+        )
+        self._named = named
         self._say_waiting(cluster, seen.waiting, held)
         tasks = reconcile(seen.cluster, self._machine_id, held.values(), seen.moved)
         self._say_kept([task for task in tasks if isinstance(task, KeepUnit)])
@@ -212,6 +223,17 @@ class Agent:
             except (C101Error, OSError) as error:
                 skip.add(task.unit)
                 self._on_failure(task, error, held.get(task.unit))
+
+    async def _lacking(self, named: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Return why units that name secrets do not have them."""
+        if self._settings.presence.runtime != SYSTEMD:
+            return dict.fromkeys(named, "secrets are credentials of systemd, which is not here")
+        return await self._secrets.lacking(named)
+
+    async def _renew_secrets(self, unit: str) -> None:
+        """Have a unit start with what its secrets are now; if that is not known, with the last."""
+        if reason := await self._secrets.fetch(unit, self._named.get(unit, ())):
+            logger.warning("secrets are as they were", extra={"unit": unit, "reason": reason})
 
     def _say_waiting(
         self, cluster: ClusterState, waiting: Mapping[str, str], held: Mapping[str, LoadedUnit]
@@ -307,8 +329,10 @@ class Agent:
             case LoadUnit():
                 await self._units.load(task.unit, task.text, unit_hash=task.unit_hash)
             case StartUnit():
+                await self._renew_secrets(task.unit)
                 await self._units.start(task.unit, restart=task.launch)
             case RestartUnit():
+                await self._renew_secrets(task.unit)
                 await self._units.restart(task.unit, restart=task.launch)
             case ReloadUnit():
                 await self._units.reload(task.unit)

@@ -1,10 +1,12 @@
-"""Units that refer to others, with what they refer to put into their text. Pure.
+"""Units that refer to others or name secrets, with what that comes to put into their text. Pure.
 
 What stands in the registry says ``${c101:db1.address}``; what is loaded here says where db1 is. A
 unit's hash is then that of its text in the registry, and of what was put into it::
 
     3f2a…           a text without references, or as it stands in the registry
     3f2a…+81c04d27  the same with these addresses and ports
+
+What a unit is given as secrets is not put in, only where the service manager finds it.
 
 A unit that is to be started waits until all that it refers to is there. One that runs is left alone
 when that goes away, and when it is elsewhere, unless it asks for a restart or a reload.
@@ -13,6 +15,7 @@ when that goes away, and when it is elsewhere, unless it asks for a restart or a
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from c101.agents.host.reconcile import restart_of
 from c101.agents.runtime.unit_manager import LoadedUnit
@@ -49,14 +52,41 @@ def registered(unit_hash: str) -> str:
     return unit_hash.partition(_MARK)[0]
 
 
-def linked(cluster: ClusterState, machine_id: str, held: Iterable[LoadedUnit]) -> Linked:
-    """Return *cluster* with the references of the units that may run on a machine filled in."""
+def secrets_of(cluster: ClusterState, machine_id: str) -> dict[str, tuple[str, ...]]:
+    """Return the units that are to be on a machine and name secrets, with their names."""
+    found = {}
+    for unit in _here(cluster, machine_id, "Secret"):
+        if names := _requirements(unit).secrets:
+            found[unit.name] = names
+    return found
+
+
+def linked(
+    cluster: ClusterState,
+    machine_id: str,
+    held: Iterable[LoadedUnit],
+    credentials: Mapping[str, str] = MappingProxyType({}),
+    lacking: Mapping[str, str] = MappingProxyType({}),
+) -> Linked:
+    """Return *cluster* with what the units that may run on a machine refer to filled in.
+
+    *credentials* is, of units that name secrets, what says where these are; *lacking* why they are
+    not there.
+    """
     have = {unit.name: unit for unit in held}
     units = dict(cluster.units)
     waiting: dict[str, str] = {}
     moved: dict[str, WhenMoved] = {}
-    for unit in _referring(cluster, machine_id):
+    for name, said in credentials.items():
+        unit = units[name]
+        units[name] = replace(unit, text=f"{unit.text}\n{said}")
+    for name, reason in lacking.items():
+        waiting[name] = reason
+        _wait(units, cluster.units[name], have.get(name))
+    for unit in _here(replace(cluster, units=units), machine_id, references.MARK):
         name = unit.name
+        if name in lacking:
+            continue
         try:
             filled = _filled(cluster, machine_id, unit)
         except C101Error as error:
@@ -71,12 +101,12 @@ def linked(cluster: ClusterState, machine_id: str, held: Iterable[LoadedUnit]) -
     return Linked(replace(cluster, units=units), waiting, moved)
 
 
-def _referring(cluster: ClusterState, machine_id: str) -> list[Unit]:
-    """Return the units with references that are to be on a machine."""
+def _here(cluster: ClusterState, machine_id: str, mark: str) -> list[Unit]:
+    """Return the units with *mark* in their text that are to be on a machine."""
     found = [
         unit
         for unit in cluster.units.values()
-        if unit.target is not TargetState.INACTIVE and references.MARK in unit.text
+        if unit.target is not TargetState.INACTIVE and mark in unit.text
     ]
     everywhere = globals_on(cluster, machine_id) if found else set()
     return [

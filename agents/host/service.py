@@ -100,6 +100,7 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         agent_settings = AgentSettings(
             presence=presence,
             pin_path=data_dir / "kv-pin",
+            secrets_dir=socket_dir / "secrets",
             lease_ttl_seconds=options.lease_ttl,
         )
         keyspace = Keyspace(options.prefix)

@@ -36,6 +36,10 @@ _MACHINE_ID_ORDER = ("MachineID", "X-ConditionMachineID", "X-ConditionMachineBoo
 #: What happens to a unit when a unit that it refers to moves.
 WhenMoved = Literal["restart", "reload", "nothing"]
 
+#: What a secret may be called: it is a credential's name to systemd, and a file's.
+CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+CREDENTIAL_HINT = "letters, digits and _ . -, at most 64, neither . nor - the first"
+
 _TRUE = frozenset({"true", "yes", "1", "on", "t"})
 _FALSE = frozenset({"false", "no", "0", "off", "f"})
 _MACHINE_ID = re.compile(r"[A-Za-z0-9:_.@-]{1,255}")
@@ -51,7 +55,8 @@ class Requirements:
     must share a machine with, all of them. ``metadata``: any of the values of a key will do, every
     key must (OR within a key, AND over keys). ``conflicts`` and ``replaces`` are globs over unit
     names. A global unit runs on every machine that fits. ``port`` is where it listens, for who
-    refers to it. ``when_moved`` says what happens to it when what it refers to is elsewhere.
+    refers to it. ``secrets`` are those that it is given as credentials. ``when_moved`` says what
+    happens to it when what it refers to is elsewhere.
     """
 
     machine_id: str | None = None
@@ -61,6 +66,7 @@ class Requirements:
     replaces: tuple[str, ...] = ()
     is_global: bool = False
     port: int | None = None
+    secrets: tuple[str, ...] = ()
     when_moved: WhenMoved = "nothing"
 
     @classmethod
@@ -78,6 +84,7 @@ class Requirements:
             replaces=tuple(_values(given, "Replaces", _check_glob)),
             is_global=_is_global(given),
             port=_port(given),
+            secrets=_secrets(given, name),
             when_moved=_when_moved(given),
         )
         _cross_check(found, given, name)
@@ -138,7 +145,7 @@ def canonical(option: str) -> str:
 _READERS = frozenset(
     {
         "MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Global", "Replaces", "Port",
-        "WhenMoved",
+        "Secret", "WhenMoved",
     }
 )  # fmt: skip
 
@@ -242,6 +249,18 @@ def _port(given: Iterable[_Given]) -> int | None:
             raise one.refuse(f"not a port: {one.value[:80]!r}")
         port = int(one.value)
     return port
+
+
+def _secrets(given: Iterable[_Given], name: UnitName) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for one in _named(given, "Secret"):
+        if name.suffix != "service":
+            raise one.refuse("only a service is given secrets")
+        for word in one.value.split():
+            if not CREDENTIAL.fullmatch(word):
+                raise one.refuse(f"not a secret's name: {word[:80]!r}", hint=CREDENTIAL_HINT)
+            found[word] = None
+    return tuple(found)
 
 
 def _when_moved(given: Iterable[_Given]) -> WhenMoved:

@@ -19,6 +19,7 @@ from c101.core.etcd.errors import PermissionDeniedError
 from c101.core.kvserver.front.server import Front
 from c101.core.kvserver.server import ADMIN_SOCKET, KvServer
 from c101.core.model.machine import MachineRecord
+from c101.core.model.unit import Placement
 from c101.core.registry import records
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.roles import OPERATOR, VIEWER, agent_role
@@ -54,6 +55,17 @@ class Site:
 async def record(client: Client, machine: str) -> None:
     text = records.encode(MachineRecord(id=machine, name=machine))
     await client.put(KEYSPACE.machine_record(machine), text)
+
+
+async def _name_a_secret(admin: Client, name: str, machine: str) -> None:
+    """Have a unit name a secret of its own name: on a machine, or on all of them."""
+    unit = f"{name}.service"
+    text = f"[Service]\nExecStart=/bin/true\n[X-C101]\nSecret={name}\n"
+    if machine:
+        placement = Placement(machine_id=machine, reason="", since=1.0)
+        await admin.put(KEYSPACE.unit_placement(unit), records.encode(placement))
+    await admin.put(KEYSPACE.unit_file(unit), text + ("" if machine else "Global=true\n"))
+    await admin.put(KEYSPACE.secret(name), name)
 
 
 Server = KvServer | Front
@@ -107,6 +119,8 @@ async def site(
                     await record(admin, machine)
                 await admin.put(FILE, "[Service]")
                 await admin.put("/services/a", "1")
+                for unit, machine in (("own", "a1"), ("other", "b2"), ("everywhere", "")):
+                    await _name_a_secret(admin, unit, machine)
             for role in (*ROLES, agent_role("b2")):
                 await one.until_there(role)
             yield one
@@ -144,6 +158,34 @@ async def _own_lease(client: Client) -> None:
     await client.revoke_lease(lease.id)
 
 
+def _secret(name: str) -> Deed:
+    async def read(client: Client) -> None:
+        """Read a secret; the server hears of placements by a watch of its own."""
+        for attempt in range(20):
+            try:
+                found = await client.get(KEYSPACE.secret(name))
+            except PermissionDeniedError:
+                if attempt == 19:
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                assert found is not None
+                assert found.value == name.encode()
+                return
+
+    return read
+
+
+async def _watch_a_secret(client: Client) -> None:
+    async with client.watch_prefix(KEYSPACE.secrets) as watch:
+        await anext(watch)
+
+
+async def _guess_a_secret(client: Client) -> None:
+    guess = txn.value(KEYSPACE.secret("other")).equals("other")
+    await client.transaction(compare=[guess], success=[], failure=[])
+
+
 DEEDS: dict[str, tuple[Deed, set[str]]] = {
     "get": (lambda c: c.get(FILE), {*ROLES}),
     "range": (lambda c: c.get_prefix("/"), {*ROLES}),
@@ -162,6 +204,14 @@ DEEDS: dict[str, tuple[Deed, set[str]]] = {
     "compact": (lambda c: c.compact(2), set()),
     "defragment": (lambda c: c.maintenance.defragment(), set()),
     "own lease": (_own_lease, {OPERATOR, agent_role("a1")}),
+    "own secret": (_secret("own"), {agent_role("a1")}),
+    "everywhere's secret": (_secret("everywhere"), {agent_role("a1")}),
+    "others secret": (_secret("other"), set()),
+    "all secrets": (lambda c: c.get_prefix(KEYSPACE.secrets), set()),
+    "watch secrets": (_watch_a_secret, set()),
+    "guess a secret": (_guess_a_secret, set()),
+    "all there is": (lambda c: c.get_prefix(""), set()),
+    "write a secret": (lambda c: c.put(KEYSPACE.secret("own"), "mine"), set()),
 }
 
 
