@@ -23,8 +23,8 @@ from c101.core.listen import Listen, TlsFlags, parse_listen, tls_flags
 if TYPE_CHECKING:
     import asyncio
 
-    from c101.core.kvserver.server import KvServer
     from c101.core.registry.keyspace import Keyspace
+    from c101.core.role_sockets import Listeners
 
 _CHUNK_BYTES = 65_536
 #: Where the sockets of a host's KV are.
@@ -102,7 +102,6 @@ async def _serve_kv(
 ) -> int:
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
-    import signal  # noqa: PLC0415
 
     from c101.core.clock import SystemClock  # noqa: PLC0415
     from c101.core.kvserver.collection import tune_interpreter  # noqa: PLC0415
@@ -110,10 +109,7 @@ async def _serve_kv(
     from c101.core.notify import notify  # noqa: PLC0415
     from c101.core.socket_group import ADMIN, give_to_group, role_group  # noqa: PLC0415
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = _told_to_stop()
     async with KvServer(data_dir, SystemClock(), options) as server:
         for address in addresses:
             files = tls.files() if address.secure else None
@@ -128,7 +124,7 @@ async def _serve_kv(
         for url in server.urls:
             logging.getLogger(__name__).info("serving the KV", extra={"url": url})
         notify("READY=1")
-        lifeline = _hold_lifeline(loop)
+        lifeline = _hold_lifeline(asyncio.get_running_loop())
         await stop.wait()
         for task in filter(None, (lifeline, roles)):
             task.cancel()
@@ -137,7 +133,7 @@ async def _serve_kv(
 
 
 async def _serve_roles(
-    server: "KvServer", socket_dir: Path, keyspace: "Keyspace"
+    server: "Listeners", socket_dir: Path, keyspace: "Keyspace"
 ) -> "asyncio.Task[None]":
     """Serve the sockets of roles; return what follows the machines that come and go."""
     import asyncio  # noqa: PLC0415
@@ -157,6 +153,51 @@ def _keyspace(prefix: str) -> "Keyspace":
         return Keyspace(prefix)
     except ValueError as exc:
         raise ConfigError(f"--prefix: {exc}") from exc
+
+
+@cli.command()
+@click.option("--kv", "url", required=True, metavar="URL", help="The etcd of this host.")
+@click.option("--socket-dir", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--prefix", default="/c101/", show_default=True, help="Of the cluster's keys.")
+@kv_tls_flags
+def front(*, url: str, socket_dir: Path, prefix: str, kv_tls: KvTls) -> None:
+    """Serve the sockets of roles, where the KV is a real etcd."""
+    import uvloop  # noqa: PLC0415
+
+    from c101.core import log  # noqa: PLC0415
+
+    log.configure(level=os.environ.get("C101_LOG_LEVEL", "info"))
+    socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    uvloop.run(_serve_front(url, socket_dir, _keyspace(prefix), kv_tls))
+
+
+async def _serve_front(url: str, socket_dir: Path, keyspace: "Keyspace", kv_tls: KvTls) -> None:
+    from c101.core.kvserver.front.server import Front  # noqa: PLC0415
+    from c101.core.kvserver.server import ADMIN_SOCKET  # noqa: PLC0415
+    from c101.core.notify import notify  # noqa: PLC0415
+    from c101.core.rpc.dial import TlsOptions, dialer_for  # noqa: PLC0415
+    from c101.core.socket_group import ADMIN, give_to_group, role_group  # noqa: PLC0415
+
+    stop = _told_to_stop()
+    async with Front(dialer_for(url, TlsOptions.of(kv_tls))) as serving:
+        await serving.listen_unix(socket_dir / ADMIN_SOCKET)
+        give_to_group(socket_dir / ADMIN_SOCKET, role_group(ADMIN))
+        roles = await _serve_roles(serving, socket_dir, keyspace)
+        notify("READY=1")
+        await stop.wait()
+        roles.cancel()
+        notify("STOPPING=1")
+
+
+def _told_to_stop() -> "asyncio.Event":
+    """Return what is set when this process is asked to end."""
+    import asyncio  # noqa: PLC0415
+    import signal  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 @cli.command()
@@ -180,7 +221,6 @@ def engine(urls: str, name: str | None, prefix: str, kv_tls: KvTls) -> None:
 
 async def _run_engine(urls: str, name: str, prefix: str, kv_tls: KvTls) -> None:
     import asyncio  # noqa: PLC0415
-    import signal  # noqa: PLC0415
 
     from c101.core.clock import SystemClock  # noqa: PLC0415
     from c101.core.notify import notify  # noqa: PLC0415
@@ -190,11 +230,8 @@ async def _run_engine(urls: str, name: str, prefix: str, kv_tls: KvTls) -> None:
     keyspace = _keyspace(prefix)
     options = TlsOptions.of(kv_tls)
     dialers = [dialer_for(url, options) for url in split_urls(urls)]
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    lifeline = _hold_lifeline(loop)
+    stop = _told_to_stop()
+    lifeline = _hold_lifeline(asyncio.get_running_loop())
     notify("READY=1")
     await run_engine(dialers=dialers, keyspace=keyspace, name=name, clock=SystemClock(), stop=stop)
     notify("STOPPING=1")

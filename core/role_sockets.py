@@ -6,36 +6,56 @@
 ``c101``, as which the host's sshd runs the relays of agents (see ``agents.host.setup``).
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import Protocol
 
 from c101.core.clock import Clock
 from c101.core.errors import C101Error
 from c101.core.etcd.client import Client
+from c101.core.etcd.mirror import Mirror
 from c101.core.kv.auth.rights import Rights
-from c101.core.kv.auth.spans import KeySpans
-from c101.core.kvserver.server import ADMIN_SOCKET, KvServer
+from c101.core.kvserver.server import ADMIN_SOCKET
+from c101.core.model.key_value import KeyValue
+from c101.core.registry import records
 from c101.core.registry.keyspace import Keyspace
-from c101.core.registry.roles import OPERATOR, VIEWER, WritableKeys, agent_role
+from c101.core.registry.roles import OPERATOR, VIEWER, ReadableKeys, WritableKeys, agent_role
 from c101.core.rpc.dial import UnixDialer
 from c101.core.socket_group import AGENTS_GROUP, give_to_group, role_group
+from c101.core.units.file import UnitFile
+from c101.core.units.name import UnitName
+from c101.core.units.requirements import Requirements
 
 logger = logging.getLogger(__name__)
 
-_EVERYTHING = KeySpans([(b"", None)])
+
+class Listeners(Protocol):
+    """What serves the sockets: our own KV, or a front of a real etcd."""
+
+    async def listen_role(self, path: Path, role: str, rights: Rights, mode: int = ...) -> None:
+        """Listen at *path* for who has *role*. Raises ConfigError: the socket cannot be had."""
+        ...
+
+    def close_role(self, role: str) -> None:
+        """Listen for *role* no more."""
+        ...
 
 
 class RoleSockets:
     """Those of *server*, in *directory*."""
 
-    def __init__(self, server: KvServer, directory: Path, keyspace: Keyspace, clock: Clock) -> None:
+    def __init__(
+        self, server: Listeners, directory: Path, keyspace: Keyspace, clock: Clock
+    ) -> None:
         self._server = server
         self._directory = directory
         self._keyspace = keyspace
         self._clock = clock
         self._machines: set[str] = set()
+        self._units: Mirror | None = None
 
     async def listen(self) -> None:
         """Listen for viewers and operators. Raises ConfigError: a socket cannot be had."""
@@ -47,11 +67,32 @@ class RoleSockets:
         admin = UnixDialer(self._directory / ADMIN_SOCKET)
         async with (
             Client([admin], clock=self._clock) as client,
-            client.mirror(self._keyspace.machines) as mirror,
+            client.mirror(self._keyspace.units) as units,
+            client.mirror(self._keyspace.machines) as machines,
         ):
-            await self._serve(self._recorded(mirror.kvs))
-            async for _ in mirror:
-                await self._serve(self._recorded(mirror.kvs))
+            self._units = units
+            following = asyncio.create_task(_follow(units), name="units, for role sockets")
+            try:
+                await self._serve(self._recorded(machines.kvs))
+                async for _ in machines:
+                    await self._serve(self._recorded(machines.kvs))
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+    def _named_on(self, machine_id: str) -> set[str]:
+        """Return the secrets that the units of a machine name; a global unit may be on any."""
+        found: set[str] = set()
+        kvs = self._units.kvs if self._units is not None else {}
+        for key, kv in kvs.items():
+            parsed = self._keyspace.parse(key)
+            if parsed is None or parsed.kind != "unit_file" or b"Secret" not in kv.value:
+                continue
+            asks = _asks(parsed.name, kv.value)
+            placement = kvs.get(self._keyspace.unit_placement(parsed.name).encode())
+            if asks.is_global or (placement and _machine_of(placement) == machine_id):
+                found.update(asks.secrets)
+        return found
 
     def _recorded(self, keys: Iterable[bytes]) -> set[str]:
         """Return the machines that have a record; what is no name is no machine."""
@@ -70,7 +111,30 @@ class RoleSockets:
         self._machines = set(machines)
 
     async def _listen(self, role: str, group: str) -> None:
-        rights = Rights(root=False, read=_EVERYTHING, write=WritableKeys(role, self._keyspace))
+        rights = Rights(
+            root=False,
+            read=ReadableKeys(role, self._keyspace, self._named_on),
+            write=WritableKeys(role, self._keyspace),
+        )
         path = self._directory / f"kv-{role}.sock"
         await self._server.listen_role(path, role, rights, mode=0o600)
         give_to_group(path, group)
+
+
+async def _follow(mirror: Mirror) -> None:
+    async for _ in mirror:
+        pass  # what it holds is what was wanted
+
+
+def _asks(name: str, text: bytes) -> Requirements:
+    try:
+        return Requirements.of(UnitName.parse(name), UnitFile.parse(text.decode(), name))
+    except (C101Error, UnicodeDecodeError):
+        return Requirements()
+
+
+def _machine_of(placement: KeyValue) -> str:
+    try:
+        return records.placement("", placement.value).machine_id
+    except C101Error:
+        return ""

@@ -7,17 +7,19 @@ current and the machine's own: in every other case units are left exactly as the
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from c101.agents.host import kv_pin
 from c101.agents.host.heart import Heart
 from c101.agents.host.kv_pin import KVPin
+from c101.agents.host.linked import linked, registered, secrets_of
 from c101.agents.host.publish import Publisher
 from c101.agents.host.reconcile import (
     KeepUnit,
     LoadUnit,
+    ReloadUnit,
     RestartUnit,
     StartUnit,
     StopUnit,
@@ -26,6 +28,8 @@ from c101.agents.host.reconcile import (
     reconcile,
     restart_of,
 )
+from c101.agents.host.runtime import SYSTEMD
+from c101.agents.host.secrets import Secrets
 from c101.agents.host.twin import other_holder
 from c101.agents.runtime.unit_manager import LoadedUnit, UnitManager
 from c101.core.clock import Clock
@@ -40,6 +44,9 @@ from c101.core.registry.mirror import Mirror
 
 logger = logging.getLogger(__name__)
 
+#: ACTIVE words of a unit that has no process and is not about to have one.
+_AT_REST = frozenset({"inactive", "failed"})
+
 #: A pass nobody asked for: it finds whatever an event should have told and did not.
 PERIODIC_PASS_SECONDS = 5.0
 #: The pin follows the KV's revision in steps, so that a busy KV does not mean a busy disk.
@@ -52,6 +59,7 @@ class AgentSettings:
 
     presence: MachinePresence
     pin_path: Path
+    secrets_dir: Path
     lease_ttl_seconds: int
 
 
@@ -92,6 +100,9 @@ class Agent:
         self._twin = ""  # who else holds this machine's id, as last logged
         self._unloadable: dict[str, _Unloadable] = {}  # by unit
         self._pin_problem = ""  # why the pin cannot be written, as last logged
+        self._named: Mapping[str, Sequence[str]] = {}  # unit: the secrets that it names
+        self._secrets = Secrets(client, keyspace, clock, settings.secrets_dir)
+        self._waiting: dict[str, str] = {}  # unit: what it waits for, as last told
         self._kept: dict[str, str] = {}  # unit: why it is kept although it is not wanted
         self._link: tuple[bool, float] = (False, clock.time())
 
@@ -193,7 +204,15 @@ class Agent:
 
     async def _reconcile(self, cluster: ClusterState) -> None:
         held = {unit.name: unit for unit in await self._units.units()}
-        tasks = reconcile(cluster, self._machine_id, held.values())
+        named = secrets_of(cluster, self._machine_id)
+        lacking = await self._lacking(named)
+        self._secrets.forget({*named, *held})
+        seen = linked(
+            cluster, self._machine_id, held.values(), self._secrets.credentials(named), lacking
+        )
+        self._named = named
+        self._say_waiting(cluster, seen.waiting, held)
+        tasks = reconcile(seen.cluster, self._machine_id, held.values(), seen.moved)
         self._say_kept([task for task in tasks if isinstance(task, KeepUnit)])
         skip = self._refused_before(tasks, held)
         for task in tasks:
@@ -204,6 +223,49 @@ class Agent:
             except (C101Error, OSError) as error:
                 skip.add(task.unit)
                 self._on_failure(task, error, held.get(task.unit))
+
+    async def _lacking(self, named: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Return why units that name secrets do not have them."""
+        if self._settings.presence.runtime != SYSTEMD:
+            return dict.fromkeys(named, "secrets are credentials of systemd, which is not here")
+        return await self._secrets.lacking(named)
+
+    async def _renew_secrets(self, unit: str) -> None:
+        """Have a unit start with what its secrets are now; if that is not known, with the last."""
+        if reason := await self._secrets.fetch(unit, self._named.get(unit, ())):
+            logger.warning("secrets are as they were", extra={"unit": unit, "reason": reason})
+
+    def _say_waiting(
+        self, cluster: ClusterState, waiting: Mapping[str, str], held: Mapping[str, LoadedUnit]
+    ) -> None:
+        """Report of units that wait for others what they wait for."""
+        told = {
+            name: reason
+            for name, reason in waiting.items()
+            if (unit := held.get(name)) is None or unit.active in _AT_REST
+        }
+        for name in self._waiting.keys() - told.keys():
+            if name not in held:
+                self._publisher.remove(self._keyspace.unit_state(name, self._machine_id))
+        for name, reason in told.items():
+            if self._waiting.get(name) == reason:
+                continue
+            logger.info("unit waits", extra={"unit": name, "reason": reason})
+            known = cluster.units[name]
+            state = UnitState(
+                unit=name,
+                machine_id=self._machine_id,
+                load="loaded",
+                active="inactive",
+                sub="waiting",
+                hash=known.hash,
+                since=self._clock.time(),
+                restart=known.restart,
+                message=reason,
+            )
+            key = self._keyspace.unit_state(name, self._machine_id)
+            self._publisher.put(key, records.encode(state))
+        self._waiting = told
 
     def _refused_before(self, tasks: list[Task], held: Mapping[str, LoadedUnit]) -> set[str]:
         """Return the units whose text the runtime has refused already, and forget the others."""
@@ -250,7 +312,7 @@ class Agent:
                 load="bad-setting" if for_good else "error",
                 active="inactive",
                 sub="dead",
-                hash=task.unit_hash,
+                hash=registered(task.unit_hash),
                 since=self._clock.time(),
                 result="resources",
                 message=said,
@@ -267,9 +329,13 @@ class Agent:
             case LoadUnit():
                 await self._units.load(task.unit, task.text, unit_hash=task.unit_hash)
             case StartUnit():
+                await self._renew_secrets(task.unit)
                 await self._units.start(task.unit, restart=task.launch)
             case RestartUnit():
+                await self._renew_secrets(task.unit)
                 await self._units.restart(task.unit, restart=task.launch)
+            case ReloadUnit():
+                await self._units.reload(task.unit)
             case StopUnit():
                 await self._units.stop(task.unit)
             case UnloadUnit():
@@ -285,7 +351,7 @@ def _reported(unit: LoadedUnit, machine_id: str) -> UnitState:
         load=unit.load,
         active=unit.active,
         sub=unit.sub,
-        hash=unit.hash,
+        hash=registered(unit.hash),
         since=unit.since,
         result=unit.result,
         exit_status=unit.exit_status,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from c101.agents.host.containers_api import ContainersApi
+from c101.agents.host.linked import registered
 from c101.agents.host.messages import resources
 from c101.agents.host.record import recorded, who
 from c101.agents.machine.facts import Facts
@@ -227,7 +228,7 @@ def _unit_state(unit: LoadedUnit) -> pb.UnitState:
         load=unit.load,
         active=unit.active,
         sub=unit.sub,
-        hash=unit.hash,
+        hash=registered(unit.hash),
         since_us=_microseconds(unit.since),
         result=unit.result,
         exit_status=unit.exit_status or 0,

@@ -16,29 +16,46 @@ from c101.core.socket_group import AGENTS_GROUP, give_to_group
 
 logger = logging.getLogger(__name__)
 
+#: Where its port is.
+LOOPBACK = "127.0.0.1"
 #: Connections at once; one more is closed.
 CONNECTIONS_MAX = 256
 
 
 class KvSocket:
-    """Listens at *path* between ``start`` and ``close``; the dialers are tried in their order."""
+    """Listens at *path* between ``start`` and ``close``; the dialers are tried in their order.
 
-    def __init__(self, path: Path, dialers: Sequence[Dialer]) -> None:
+    With a *port* it listens there too, on loopback: for programs that know etcd by host and port.
+    Whoever runs on the machine may use that one.
+    """
+
+    def __init__(self, path: Path, dialers: Sequence[Dialer], *, port: int = 0) -> None:
         self._path = path
+        self._port = port
         self._dialers = dialers
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._open: set[_Near] = set()
 
     async def start(self) -> None:
-        """Listen. Raises ConfigError: the socket cannot be made."""
+        """Listen. Raises ConfigError: the socket cannot be made.
+
+        A port that another program has is told of in the log: the machine's units do without it.
+        """
         loop = asyncio.get_running_loop()
         self._path.unlink(missing_ok=True)
         try:
-            self._listener = await loop.create_unix_server(self._accept, str(self._path))
+            self._listeners.append(await loop.create_unix_server(self._accept, str(self._path)))
         except OSError as error:
             raise ConfigError(f"cannot listen on {self._path}: {error.strerror}") from error
         self._path.chmod(0o600)
         give_to_group(self._path, AGENTS_GROUP)
+        if not self._port:
+            return
+        try:
+            self._listeners.append(await loop.create_server(self._accept, LOOPBACK, self._port))
+        except OSError as error:
+            fields = {"port": self._port, "reason": error.strerror or str(error)}
+            logger.error("the KV has no port here", extra=fields)  # noqa: TRY400 - it is told
 
     def _accept(self) -> "_Near":
         return _Near(self)
@@ -67,8 +84,9 @@ class KvSocket:
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
+        if self._listeners:
             self._path.unlink(missing_ok=True)
         for near in list(self._open):
             await near.end()

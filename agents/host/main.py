@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     known = "known_hosts with the keys of a KV at ssh://, beside the usual ones"
     add("--kv-known-hosts", metavar="FILE", default="", help=known)
     add("--kv-socket", metavar="FILE", help="serve the KV there to this machine's programs")
+    add("--kv-port", type=int, default=0, metavar="PORT", help="and there, on 127.0.0.1")
     add("--address", default="127.0.0.1", help="where others reach what runs on this machine")
     add("--name", help="what people call this machine (default: its host name)")
     add("--machine-id", metavar="ID", help="default: /etc/machine-id, or one kept in --data-dir")

@@ -5,13 +5,15 @@ destroyed (the registry keeps a mark), the scheduler took it from every machine,
 elsewhere and runs there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from c101.agents.runtime.unit_manager import LoadedUnit
 from c101.core.model.cluster import ClusterState
 from c101.core.model.unit import TargetState, Unit
 from c101.core.scheduler.feasible import globals_on
+from c101.core.units.requirements import WhenMoved
 
 #: ACTIVE words of a unit that has processes, or is about to have some.
 _ALIVE = frozenset({"active", "activating", "reloading", "deactivating"})
@@ -48,6 +50,11 @@ class RestartUnit(Task):
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadUnit(Task):
+    """Have it read anew what it runs by."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopUnit(Task):
     """Stop it, keep it loaded."""
 
@@ -76,10 +83,16 @@ def restart_of(launch: str) -> str:
     return launch.partition(":")[2]
 
 
-def reconcile(cluster: ClusterState, machine_id: str, held: Iterable[LoadedUnit]) -> list[Task]:
+def reconcile(
+    cluster: ClusterState,
+    machine_id: str,
+    held: Iterable[LoadedUnit],
+    moved: Mapping[str, WhenMoved] = MappingProxyType({}),
+) -> list[Task]:
     """Return what to do: unloads, then loads, then stops and starts, each by unit name.
 
-    A runtime that reads all new files at once does so before the first start.
+    A runtime that reads all new files at once does so before the first start. *moved* are units
+    whose text changed because others are elsewhere (see ``linked``).
     """
     everywhere = globals_on(cluster, machine_id)
     wanted = {
@@ -90,7 +103,9 @@ def reconcile(cluster: ClusterState, machine_id: str, held: Iterable[LoadedUnit]
     have = {unit.name: unit for unit in held}
     leaving = [_leave(cluster, unit) for name, unit in sorted(have.items()) if name not in wanted]
     staying = [
-        task for name, unit in sorted(wanted.items()) for task in _hold(unit, have.get(name))
+        task
+        for name, unit in sorted(wanted.items())
+        for task in _hold(unit, have.get(name), moved.get(name))
     ]
     loads = [task for task in staying if isinstance(task, LoadUnit)]
     return [*leaving, *loads, *(task for task in staying if not isinstance(task, LoadUnit))]
@@ -127,22 +142,25 @@ def _name(cluster: ClusterState, machine_id: str) -> str:
     return machine.name if machine is not None else machine_id[:8]
 
 
-def _hold(unit: Unit, held: LoadedUnit | None) -> list[Task]:
+def _hold(unit: Unit, held: LoadedUnit | None, moved: WhenMoved | None) -> list[Task]:
     if held is None:
         load = LoadUnit(unit.name, "it is placed here and not loaded", unit.text, unit.hash)
         return [load, *_start(unit)]
     tasks: list[Task] = []
     alive = held.active in _ALIVE
     stale = held.hash != unit.hash
+    changed = "what it refers to has moved" if moved else "its file changed"
     if stale:
-        tasks.append(LoadUnit(unit.name, "its file changed", unit.text, unit.hash))
+        tasks.append(LoadUnit(unit.name, changed, unit.text, unit.hash))
     if unit.target is TargetState.LOADED:
         if alive and held.active != "deactivating":
             tasks.append(StopUnit(unit.name, "its target state is loaded"))
         return tasks
     launch = launch_id(unit)
-    if stale and alive:
-        tasks.append(RestartUnit(unit.name, "its file changed", launch))
+    if stale and alive and moved == "reload":
+        tasks.append(ReloadUnit(unit.name, changed))
+    elif stale and alive:
+        tasks.append(RestartUnit(unit.name, changed, launch))
     elif held.restart == launch:
         return tasks
     elif alive and restart_of(held.restart) != unit.restart:

@@ -95,11 +95,12 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         runtime_of(settings, clock) as units,
         kv_dialers(access, clock) as dialers,
         Client(dialers, clock=clock) as client,
-        _kv_socket(options.kv_socket, dialers),
+        _kv_socket(options, dialers),
     ):
         agent_settings = AgentSettings(
             presence=presence,
             pin_path=data_dir / "kv-pin",
+            secrets_dir=socket_dir / "secrets",
             lease_ttl_seconds=options.lease_ttl,
         )
         keyspace = Keyspace(options.prefix)
@@ -124,11 +125,13 @@ def _unit_environment(options: argparse.Namespace, tls: KvTls) -> dict[str, str]
 
 
 @contextlib.asynccontextmanager
-async def _kv_socket(path: str | None, dialers: Sequence[Dialer]) -> AsyncIterator[None]:
-    if not path:
+async def _kv_socket(options: argparse.Namespace, dialers: Sequence[Dialer]) -> AsyncIterator[None]:
+    if not options.kv_socket:
+        if options.kv_port:
+            raise ConfigError("--kv-port goes with --kv-socket")
         yield
         return
-    socket = KvSocket(Path(path), dialers)
+    socket = KvSocket(Path(options.kv_socket), dialers, port=options.kv_port)
     await socket.start()
     try:
         yield

@@ -13,6 +13,7 @@ from c101.agents.runtime.systemd.quote import quoted, quoted_argument
 NAME = "c101-agent.service"
 KV_NAME = "c101-kv.service"
 ENGINE_NAME = "c101-engine.service"
+ETCD_NAME = "c101-etcd.service"
 
 _SERVICE = """\
 NotifyAccess=main
@@ -72,6 +73,45 @@ Type=notify
 StateDirectory=c101-kv
 StateDirectoryMode=0700
 """
+_FRONT = """\
+[Unit]
+Description=c101 front of etcd
+Wants=c101-etcd.service
+After=network.target c101-etcd.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+"""
+#: As Debian's own, which is not used: that one listens without certificates.
+_ETCD = """\
+[Unit]
+Description=etcd, the KV of c101
+Documentation=man:etcd
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+User=etcd
+StateDirectory=c101-etcd
+StateDirectoryMode=0700
+ExecStart={command}
+Restart=always
+RestartSec=1
+TimeoutStartSec=120
+LimitNOFILE=65536
+OOMScoreAdjust=-900
+CapabilityBoundingSet=
+NoNewPrivileges=yes
+PrivateTmp=yes
+ProtectHome=yes
+ProtectSystem=strict
+
+[Install]
+WantedBy=multi-user.target
+"""
 _ENGINE = """\
 [Unit]
 Description=c101 engine
@@ -91,6 +131,16 @@ def agent_unit(argv: Sequence[str], environment: Sequence[tuple[str, str]] = ())
 def kv_unit(argv: Sequence[str]) -> str:
     """Return the unit that runs the KV by *argv*; its data is in ``/var/lib/c101-kv``."""
     return _unit(_KV, argv, (), "CAP_CHOWN")
+
+
+def front_unit(argv: Sequence[str]) -> str:
+    """Return the unit that runs by *argv* what serves the KV's sockets for an etcd."""
+    return _unit(_FRONT, argv, (), "CAP_CHOWN")
+
+
+def etcd_unit(argv: Sequence[str]) -> str:
+    """Return the unit that runs etcd by *argv*; its data is in ``/var/lib/c101-etcd``."""
+    return _ETCD.format(command=" ".join(map(quoted_argument, argv)))
 
 
 def engine_unit(argv: Sequence[str]) -> str:

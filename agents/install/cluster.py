@@ -13,19 +13,17 @@ host keys that this connection was verified by.
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from c101.agents.host.service_unit import NAME
-from c101.agents.host.setup.spec import Admission, AgentSpec, CoreSpec, Outcome
+from c101.agents.host.setup.spec import AgentSpec, CoreSpec, Outcome
 from c101.agents.install import probe
 from c101.agents.install.bundle import Bundle, bundle_for
+from c101.agents.install.cores import Cores
 from c101.agents.install.host import RemoteHost
 from c101.agents.install.target import Target
-from c101.agents.ssh.known_hosts import known_hosts_line
-from c101.agents.ssh.public_key import parse_public_key
 from c101.core.clock import Clock
 from c101.core.errors import ConfigError, ConflictError, DeadlineExceededError, NotFoundError
 from c101.core.model.cluster import ClusterState
@@ -48,7 +46,7 @@ class Wanted:
 
     Empty: as the host calls itself, as this program reached it, as this program reached the KV.
     Metadata that is not given stays what it was. ``kv`` are the endpoints of a KV that is not one
-    of ours. With ``dry_run`` nothing is changed.
+    of ours. ``kv_port`` as in ``AgentSpec``. With ``dry_run`` nothing is changed.
     """
 
     name: str = ""
@@ -56,6 +54,7 @@ class Wanted:
     metadata: Mapping[str, str] = field(default_factory=dict)
     kv: str = ""
     kv_address: str = ""
+    kv_port: int | None = None
     lease_ttl_seconds: int = 6
     join_seconds: float = 60.0
     dry_run: bool = False
@@ -118,7 +117,7 @@ async def make_core(
 
 
 class Cluster:
-    """A cluster whose KV is reached; *core* is the host it runs on, where it is one of ours."""
+    """A cluster whose KV is reached; *cores* are the hosts it runs on, where they are ours."""
 
     def __init__(
         self,
@@ -126,16 +125,14 @@ class Cluster:
         mirror: Mirror,
         clock: Clock,
         *,
-        core: RemoteHost | None,
+        cores: Cores,
         tell: Tell,
     ) -> None:
         self._registry = registry
         self._mirror = mirror
         self._clock = clock
-        self._core = core
+        self._cores = cores
         self._tell = tell
-        # authorized_keys on the KV's host is read and written as a whole.
-        self._admitting = asyncio.Lock()
         #: whom this run makes machines: the host that has a name, or an id
         self._claimed: dict[str, str] = {}
 
@@ -165,6 +162,7 @@ class Cluster:
             known_hosts=known_hosts,
             lease_ttl_seconds=wanted.lease_ttl_seconds,
             admin="" if facts.root else facts.user,
+            kv_port=wanted.kv_port,
         )
         outcome = await host.setup("agent", spec)
         changed += outcome.changed
@@ -198,19 +196,19 @@ class Cluster:
 
         Raises C101Error: it has none, or does not join within *seconds*, and then both are let in.
         """
-        core, machine_id = self._core, host.facts.machine_id
+        machine_id = host.facts.machine_id
         known = self._mirror.state.machines.get(machine_id)
         if known is None or known.record is None:
             raise NotFoundError(f"{host.name} is no machine of this cluster")
-        if core is None or core.facts.machine_id == machine_id:
+        if not self._cores.others(machine_id):
             raise ConfigError(f"the agent of {known.name} has no key: the KV is on its machine")
         old = (await host.setup("key", None)).key
         new = (await host.setup("new-key", None)).key
-        changed = await self._let_in(core, machine_id, old, new)
+        changed = await self._cores.let_in(machine_id, old, new)
         began = self._since(machine_id)
         outcome = await host.setup("use-key", None)
         await self._joined(host, known.record, began, seconds)
-        changed += (*outcome.changed, *await self._let_in(core, machine_id, new))
+        changed += (*outcome.changed, *await self._cores.let_in(machine_id, new))
         return Member(host=host.name, machine_id=machine_id, name=known.name, changed=changed)
 
     async def remove(
@@ -235,9 +233,8 @@ class Cluster:
         if host is not None and (host.facts.has_agent or host.facts.installed):
             self._tell(host.name, "stopping the agent and its units")
             changed += (await host.setup("remove", None)).changed
-        if self._core is not None and self._core.facts.machine_id != machine_id:
-            changed += await self._let_in(self._core, machine_id)
-        if host is None or self._core is None or self._core.facts.machine_id != machine_id:
+        changed += await self._cores.shut_out(machine_id)
+        if host is None or not self._cores.has(machine_id) or self._cores.others(machine_id):
             await self._registry.forget_machine(machine_id)
             changed += (f"forgot machine {machine_id}",)
         return changed
@@ -275,18 +272,12 @@ class Cluster:
         )
 
     async def _admit(self, host: RemoteHost, wanted: Wanted) -> tuple[str, ...]:
-        """Have the host's agent let in by the KV's host; its own needs no key."""
-        core, machine_id = self._core, host.facts.machine_id
-        if core is None or wanted.kv or core.facts.machine_id == machine_id:
+        """Have the host's agent let in by the KV's hosts; at its own it needs no key."""
+        machine_id = host.facts.machine_id
+        if wanted.kv or not self._cores.others(machine_id):
             return ()
         key = (await host.setup("key", None)).key
-        return await self._let_in(core, machine_id, key)
-
-    async def _let_in(self, core: RemoteHost, machine_id: str, *keys: str) -> tuple[str, ...]:
-        """Have the KV's host let in a machine's agent by *keys* and no others."""
-        async with self._admitting:
-            outcome = await core.setup("admit", Admission(machine_id=machine_id, keys=keys))
-        return tuple(f"{core.name}: {one}" for one in outcome.changed)
+        return await self._cores.let_in(machine_id, key)
 
     def _claim(self, host: str, what: str, hint: str) -> None:
         """Note that *host* has this name or id. Raises ConflictError: another one has it too."""
@@ -301,31 +292,15 @@ class Cluster:
         return (f"wrote the record of {record.name}",)
 
     def _access(self, host: RemoteHost, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
-        """Return by which endpoint *host* reaches the KV, and the host keys it needs for that."""
+        """Return by which endpoints *host* reaches the KV, and the host keys it needs for that."""
         if wanted.kv:
             return wanted.kv, ()
-        if self._core is None:
-            raise ConfigError(
-                "the host of the KV is not known",
-                hint="--kv ssh://USER@HOST names it; --agent-kv URL names another way for agents",
-            )
-        core, machine_id = self._core.facts, host.facts.machine_id
-        if core.machine_id == machine_id:
-            return f"unix:///run/c101/kv-agent-{machine_id}.sock", ()
-        known = self._mirror.state.machines.get(core.machine_id)
-        recorded = known.record.addresses if known is not None and known.record else ()
-        address = wanted.kv_address or "".join(recorded[:1]) or core.address
-        if not address or _is_loopback(address):
-            raise ConfigError(
-                f"others cannot reach the KV at {address or 'no address'}",
-                hint="--kv-address ADDRESS says where they can",
-            )
-        shown = f"[{address}]" if ":" in address else address
-        lines = (
-            known_hosts_line(address, core.port, parse_public_key(key))
-            for key in core.trusted_keys()
-        )
-        return f"ssh://c101@{shown}:{core.port}/kv-agent-{machine_id}", tuple(lines)
+        return self._cores.access(host.facts.machine_id, self.recorded, wanted.kv_address)
+
+    def recorded(self, machine_id: str) -> str:
+        """Return the address that a machine's record has; "" for none."""
+        known = self._mirror.state.machines.get(machine_id)
+        return "".join(known.record.addresses[:1]) if known and known.record else ""
 
     def _plan(
         self, host: RemoteHost, bundle: Bundle, record: MachineRecord, kv: str
@@ -388,10 +363,3 @@ class Cluster:
 def _before(outcome: Outcome, began: float | None) -> float | None:
     """Return the agent that another has to follow: that of *began*, if it was started anew."""
     return began if f"started {NAME}" in outcome.changed else None
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"

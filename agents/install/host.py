@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
-from c101.agents.host.setup.spec import Admission, AgentSpec, CoreSpec, Outcome
+from c101.agents.host.setup.spec import Outcome
 from c101.agents.install import probe
 from c101.agents.install.bundle import Bundle
 from c101.agents.install.probe import HostFacts
@@ -70,16 +70,31 @@ class RemoteHost:
         self._facts = replace(self.facts, installed=bundle.id)
         return True
 
-    async def setup(self, verb: str, spec: CoreSpec | AgentSpec | Admission | None) -> Outcome:
-        """Run a verb of ``c101-agent setup``. Raises LinkError, SetupError."""
+    async def setup(
+        self, verb: str, spec: object = None, *, seconds: float = SETUP_SECONDS_MAX
+    ) -> Outcome:
+        """Run a verb of ``c101-agent setup``, told *spec*. Raises LinkError, SetupError."""
         data = b"" if spec is None else msgspec.json.encode(spec)
         shell = f"exec {AGENT} setup {verb}"
-        ran = await self._as_root(shell, data, seconds=SETUP_SECONDS_MAX)
+        ran = await self._as_root(shell, data, seconds=seconds)
         self._check(ran, f"setup {verb} failed")
         try:
             return msgspec.json.decode(ran.output.strip().splitlines()[-1], type=Outcome)
         except (msgspec.MsgspecError, IndexError) as error:
             raise SetupError(f"{self.name}: setup {verb} answers what is none: {error}") from error
+
+    async def fetch(self, path: str) -> bytes:
+        """Return what a file holds. Raises LinkError, SetupError."""
+        ran = await self._as_root(f"exec cat {shlex.quote(path)}", seconds=SHIP_SECONDS_MAX)
+        self._check(ran, f"{path} could not be read")
+        return ran.output
+
+    async def put(self, path: str, data: bytes) -> None:
+        """Have a file hold *data*, whole, readable by root. Raises LinkError, SetupError."""
+        place, fresh = shlex.quote(path), shlex.quote(f"{path}.new")
+        shell = f"set -e; umask 077; cat > {fresh}; mv {fresh} {place}"
+        ran = await self._as_root(shell, data, seconds=SHIP_SECONDS_MAX)
+        self._check(ran, f"{path} could not be written")
 
     async def log_of(self, unit: str, lines: int) -> list[str]:
         """Return the last lines that a service wrote. Raises LinkError."""

@@ -28,6 +28,21 @@ def kv_link(url: str, ssh: SshAccess, clock: Clock) -> tuple[SshLink, str]:
     Raises:
         ConfigError: it names no host, or a role that there is not.
     """
+    where, role = _kv(url, ssh)
+    return SshLink(where, clock), f"c101-core --stdio {role}"
+
+
+def kv_endpoint(where: SshTarget) -> str:
+    """Return the endpoint of the KV's admin socket on a host, for who reaches it as *where*."""
+    return f"{where.name}/kv-admin"
+
+
+def kv_target(url: str, ssh: SshAccess) -> SshTarget:
+    """Return the host of an ``ssh://`` endpoint of the KV. Raises ConfigError."""
+    return _kv(url, ssh)[0]
+
+
+def _kv(url: str, ssh: SshAccess) -> tuple[SshTarget, str]:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -36,8 +51,7 @@ def kv_link(url: str, ssh: SshAccess, clock: Clock) -> tuple[SshLink, str]:
     path = _KV_PATH.fullmatch(parts.path.strip("/") or "kv-admin")
     if path is None or not parts.hostname:
         raise ConfigError(f"not an endpoint: {url}", hint="ssh://core@host:22/kv-operator")
-    command = f"c101-core --stdio {path['role']}"
-    return SshLink(target(ssh, parts.hostname, port, user=parts.username or ""), clock), command
+    return target(ssh, parts.hostname, port, user=parts.username or ""), path["role"]
 
 
 def machine_target(machine: Machine, ssh: SshAccess) -> SshTarget:

@@ -154,8 +154,12 @@ def parse_known_hosts(text: str, source: str) -> list[_Line]:
 
 def known_hosts_line(host: str, port: int, key: PublicKey) -> str:
     """Return the line that makes *key* the key of *host*."""
-    name = host if port == SSH_PORT else f"[{host}]:{port}"
-    return f"{name} {key.line}"
+    return f"{known_name(host, port)} {key.line}"
+
+
+def known_name(host: str, port: int) -> str:
+    """Return what such a file calls a host."""
+    return host if port == SSH_PORT else f"[{host}]:{port}"
 
 
 def check_host(host: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 from c101.core.errors import C101Error, DeadlineExceededError, LinkError, LinkLostError
 from c101.core.etcd.errors import DEADLINE_TEXT, AuthenticationError
 from c101.core.rpc.client_call import NotProcessedError
-from c101.core.rpc.status import CallLostError, Code, RpcError
+from c101.core.rpc.status import NOT_PASSED_ON_TEXT, CallLostError, Code, RpcError
 
 
 class Fate(Enum):
@@ -38,6 +38,10 @@ BY_TEXT: Final[Mapping[tuple[Code, str], Rule]] = {
     (Code.UNAVAILABLE, "etcdserver: no leader"): Rule(
         Fate.NOT_APPLIED,
         "answered before the request is looked at, since it asked for a leader (``hasleader``)",
+    ),
+    (Code.UNAVAILABLE, NOT_PASSED_ON_TEXT): Rule(
+        Fate.NOT_APPLIED,
+        "a front (``kvserver.front``) that has no etcd behind it passed nothing on",
     ),
     (Code.UNKNOWN, "raft proposal dropped"): Rule(
         Fate.NOT_APPLIED, "raft did not take the proposal into its log: leadership is moving"

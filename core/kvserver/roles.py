@@ -5,11 +5,14 @@ comes by such a socket has its role, and no token that is sent over it changes t
 by the admin socket or TCP, pays nothing for it.
 """
 
+import asyncio
 import logging
+from pathlib import Path
 
 from c101.core.kv.auth.authority import Authority
 from c101.core.kv.auth.caller import Call, Caller
 from c101.core.kv.auth.rights import Rights
+from c101.core.rpc.server import Server
 
 logger = logging.getLogger(__name__)
 
@@ -52,3 +55,32 @@ class SocketAuthority(Authority):
 
     def require_unchanged(self, caller: Caller) -> None:
         """Accept everybody."""
+
+
+class RoleListeners:
+    """The sockets of roles that *rpc* serves under *authority*; *urls* tells of them."""
+
+    def __init__(self, rpc: Server, authority: SocketAuthority, urls: list[str]) -> None:
+        self._rpc = rpc
+        self._authority = authority
+        self._urls = urls
+        self._listeners: dict[str, tuple[Path, asyncio.Server]] = {}
+
+    async def listen(self, path: Path, role: str, rights: Rights, mode: int) -> None:
+        """Listen on a unix socket whose users have *rights*, whatever they say of themselves.
+
+        Raises:
+            ConfigError: it cannot be had.
+        """
+        self._authority.add(role, rights)
+        self._listeners[role] = (path, await self._rpc.serve_unix(path, mode, role=role))
+        self._urls.append(f"unix://{path}")
+
+    def close(self, role: str) -> None:
+        """Listen for *role* no more; who is connected may do nothing from now on."""
+        self._authority.remove(role)
+        path, listener = self._listeners.pop(role)
+        listener.close()
+        path.unlink(missing_ok=True)
+        self._rpc.end_role(role)
+        self._urls.remove(f"unix://{path}")

@@ -29,7 +29,7 @@ from c101.core.kvserver.maintenance import MaintenanceService
 from c101.core.kvserver.metrics import Metrics
 from c101.core.kvserver.options import GRPC_OVERHEAD_BYTES, KvOptions
 from c101.core.kvserver.reflection import ReflectionService
-from c101.core.kvserver.roles import SocketAuthority
+from c101.core.kvserver.roles import RoleListeners, SocketAuthority
 from c101.core.kvserver.snapshot import SnapshotService
 from c101.core.kvserver.snapshot_keeper import SnapshotKeeper, SnapshotPlan
 from c101.core.kvserver.watch import WatchService
@@ -61,7 +61,6 @@ class KvServer:
         self._directory = directory
         self._access = HttpAccess(options.host_names)
         self._roles = SocketAuthority()
-        self._role_listeners: dict[str, tuple[Path, asyncio.Server]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         #: where it listens
         self.urls: list[str] = []
@@ -80,6 +79,7 @@ class KvServer:
         self.rpc = self._rpc(context, watch, AuthService(context, self.auth).handlers())
         restricted = replace(context, auth=self._roles)
         self._role_rpc = self._rpc(restricted, WatchService(restricted), {})
+        self._role_listeners = RoleListeners(self._role_rpc, self._roles, self.urls)
         metrics = Metrics(context, self.rpc, watch)
         gateway = Gateway(self.rpc, self._clock)
         self.rpc.http = HttpService(context, self._access, metrics, gateway).handle
@@ -180,16 +180,8 @@ class KvServer:
         Raises:
             ConfigError: it cannot be had.
         """
-        self._roles.add(role, rights)
-        listener = await self._role_rpc.serve_unix(path, mode, role=role)
-        self._role_listeners[role] = (path, listener)
-        self.urls.append(f"unix://{path}")
+        await self._role_listeners.listen(path, role, rights, mode)
 
     def close_role(self, role: str) -> None:
         """Listen for *role* no more; who is connected may do nothing from now on."""
-        self._roles.remove(role)
-        path, listener = self._role_listeners.pop(role)
-        listener.close()
-        path.unlink(missing_ok=True)
-        self._role_rpc.end_role(role)
-        self.urls.remove(f"unix://{path}")
+        self._role_listeners.close(role)

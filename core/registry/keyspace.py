@@ -14,8 +14,11 @@ Layout (see docs/keyspace.md), under a prefix that is ``/c101/`` unless configur
     states/<unit>/<machine>     under the agent's lease
     lease/engine-leader         under the engine's lease
     engine/guard                the cluster id and revision the engine last acted on
+    kv/moved                    from which KV the cluster was moved to this one
 
-Registrations of applications live outside it: ``/services/<name>/<instance>``.
+Registrations of applications live outside it: ``/services/<name>/<instance>``. So do secrets, after
+all keys that begin with a slash: ``c101-secrets/c101/<name>``. Who reads all that begins with one,
+as people and programs do, does not come upon them.
 """
 
 import re
@@ -25,6 +28,8 @@ from c101.core.errors import InvalidNameError
 
 DEFAULT_PREFIX = "/c101/"
 SERVICES_PREFIX = "/services/"
+#: What every secret's key begins with, whatever the cluster's prefix.
+SECRETS_PREFIX = "c101-secrets"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,256}")
 
@@ -94,6 +99,20 @@ class Keyspace:
     def engine_guard(self) -> str:
         """What the engine last acted on."""
         return f"{self.prefix}engine/guard"
+
+    @property
+    def secrets(self) -> str:
+        """Prefix of every secret."""
+        return f"{SECRETS_PREFIX}{self.prefix}"
+
+    def secret(self, name: str) -> str:
+        """Value of a secret."""
+        return self.secrets + _segment(name)
+
+    @property
+    def kv_moved(self) -> str:
+        """From which KV the cluster was moved to this one."""
+        return f"{self.prefix}kv/moved"
 
     def unit(self, name: str) -> str:
         """Prefix of one unit's keys."""

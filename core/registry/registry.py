@@ -23,6 +23,7 @@ from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.records import RecordError
 from c101.core.registry.snapshot import read_view
 from c101.core.registry.view import view_of
+from c101.core.units import references
 from c101.core.units.file import UnitFile
 from c101.core.units.name import UnitName
 from c101.core.units.requirements import Requirements
@@ -294,7 +295,9 @@ def check_unit(name: UnitName, text: str, *, source: str) -> None:
 
     Raises UnitFileError: file, line and reason.
     """
-    Requirements.of(_as_it_will_run(name), UnitFile.parse(text, source))
+    runs_as = _as_it_will_run(name)
+    Requirements.of(runs_as, UnitFile.parse(text, source))
+    references.check(text, runs_as, source=source)
 
 
 def _last_range(result: TxnResult) -> RangeResult:

@@ -10,6 +10,9 @@ MESSAGE_BYTES_MAX = 4_096
 
 DEADLINE_TEXT = "context deadline exceeded"
 
+#: UNAVAILABLE with this text, from a server that passes calls on: it could not, nothing was asked.
+NOT_PASSED_ON_TEXT = "c101: the etcd of this host cannot be reached"
+
 
 class Code(IntEnum):
     """The status codes of gRPC, by the numbers on the wire."""

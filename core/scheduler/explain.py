@@ -33,11 +33,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One machine: ``rejection`` is ``None`` where the unit may run (or does)."""
+    """One machine: ``rejection`` is ``None`` where the unit may run (or does).
+
+    ``said`` is what its agent has to say of the unit: why it is not loaded, or what it waits for.
+    """
 
     machine_id: str
     machine: str
     rejection: Rejection | None
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,12 @@ class Explanation:
 def _word(explanation: Explanation, verdict: Verdict) -> str:
     if verdict.rejection is not None:
         return str(verdict.rejection)
+    word = "feasible"
     if explanation.machine_id == verdict.machine_id:
-        return "it is placed here"
-    return "runs here" if explanation.outcome is Outcome.GLOBAL else "feasible"
+        word = "it is placed here"
+    elif explanation.outcome is Outcome.GLOBAL:
+        word = "runs here"
+    return f"{word}: {verdict.said}" if verdict.said else word
 
 
 def why(cluster: ClusterState, unit: str) -> Explanation:
@@ -169,7 +176,13 @@ def _by_name(cluster: ClusterState) -> list[Machine]:
 
 def _verdict(layout: Layout, unit: str, machine: Machine) -> Verdict:
     here = unit in layout.units_on(machine.id) or layout.asks(unit).is_global
-    return Verdict(machine.id, machine.name, reject(layout, unit, machine.id, keeping=here))
+    state = layout.cluster.states.get((unit, machine.id))
+    return Verdict(
+        machine.id,
+        machine.name,
+        reject(layout, unit, machine.id, keeping=here),
+        said=state.message if state is not None else "",
+    )
 
 
 def _global_summary(layout: Layout, unit: str) -> str:

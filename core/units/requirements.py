@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType
-from typing import Self
+from typing import Literal, Self
 
 from c101.core.errors import C101Error, InvalidNameError
 from c101.core.units.file import Option, UnitFile, UnitFileError
@@ -33,6 +33,13 @@ LEGACY = MappingProxyType(
 #: Which of them counts where several are given (fleet: job.RequiredTarget).
 _MACHINE_ID_ORDER = ("MachineID", "X-ConditionMachineID", "X-ConditionMachineBootID")
 
+#: What happens to a unit when a unit that it refers to moves.
+WhenMoved = Literal["restart", "reload", "nothing"]
+
+#: What a secret may be called: it is a credential's name to systemd, and a file's.
+CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+CREDENTIAL_HINT = "letters, digits and _ . -, at most 64, neither . nor - the first"
+
 _TRUE = frozenset({"true", "yes", "1", "on", "t"})
 _FALSE = frozenset({"false", "no", "0", "off", "f"})
 _MACHINE_ID = re.compile(r"[A-Za-z0-9:_.@-]{1,255}")
@@ -42,12 +49,14 @@ _QUOTED_OR_SPACE = re.compile(r'"([^"]*)"|[^\s"]+')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """Where a unit may run.
+    """Where a unit may run, and what it is to others (see ``references``).
 
     ``machine_id`` is a whole id or its first eight characters. ``machine_of`` names units that it
     must share a machine with, all of them. ``metadata``: any of the values of a key will do, every
     key must (OR within a key, AND over keys). ``conflicts`` and ``replaces`` are globs over unit
-    names. A global unit runs on every machine that fits.
+    names. A global unit runs on every machine that fits. ``port`` is where it listens, for who
+    refers to it. ``secrets`` are those that it is given as credentials. ``when_moved`` says what
+    happens to it when what it refers to is elsewhere.
     """
 
     machine_id: str | None = None
@@ -56,6 +65,9 @@ class Requirements:
     conflicts: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     is_global: bool = False
+    port: int | None = None
+    secrets: tuple[str, ...] = ()
+    when_moved: WhenMoved = "nothing"
 
     @classmethod
     def of(cls, name: UnitName, file: UnitFile) -> Self:
@@ -71,6 +83,9 @@ class Requirements:
             conflicts=tuple(_values(given, "Conflicts", _check_glob)),
             replaces=tuple(_values(given, "Replaces", _check_glob)),
             is_global=_is_global(given),
+            port=_port(given),
+            secrets=_secrets(given, name),
+            when_moved=_when_moved(given),
         )
         _cross_check(found, given, name)
         return found
@@ -128,8 +143,11 @@ def canonical(option: str) -> str:
 
 
 _READERS = frozenset(
-    {"MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Global", "Replaces"}
-)
+    {
+        "MachineID", "MachineOf", "MachineMetadata", "Conflicts", "Global", "Replaces", "Port",
+        "Secret", "WhenMoved",
+    }
+)  # fmt: skip
 
 
 def _check_known(option: Option, file: str) -> str:
@@ -222,6 +240,38 @@ def _is_global(given: Iterable[_Given]) -> bool:
             raise one.refuse(f"neither true nor false: {one.value[:80]!r}")
         answer = word in _TRUE
     return answer
+
+
+def _port(given: Iterable[_Given]) -> int | None:
+    port = None
+    for one in _named(given, "Port"):
+        if not (one.value.isascii() and one.value.isdigit() and 0 < int(one.value) < 65_536):
+            raise one.refuse(f"not a port: {one.value[:80]!r}")
+        port = int(one.value)
+    return port
+
+
+def _secrets(given: Iterable[_Given], name: UnitName) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for one in _named(given, "Secret"):
+        if name.suffix != "service":
+            raise one.refuse("only a service is given secrets")
+        for word in one.value.split():
+            if not CREDENTIAL.fullmatch(word):
+                raise one.refuse(f"not a secret's name: {word[:80]!r}", hint=CREDENTIAL_HINT)
+            found[word] = None
+    return tuple(found)
+
+
+def _when_moved(given: Iterable[_Given]) -> WhenMoved:
+    word: WhenMoved = "nothing"
+    for one in _named(given, "WhenMoved"):
+        match one.value:
+            case "restart" | "reload" | "nothing" as known:
+                word = known
+            case _:
+                raise one.refuse(f"neither restart, reload nor nothing: {one.value[:80]!r}")
+    return word
 
 
 def _cross_check(found: Requirements, given: Sequence[_Given], name: UnitName) -> None:

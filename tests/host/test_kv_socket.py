@@ -11,7 +11,8 @@ from c101.core.clock import SystemClock
 from c101.core.errors import LinkError
 from c101.core.etcd.client import Client
 from c101.core.kvserver.server import KvServer
-from c101.core.rpc.dial import UnixDialer
+from c101.core.rpc.dial import UnixDialer, dialer_for
+from tests.processes import free_port
 
 LARGE = b"x" * 1_000_000
 
@@ -114,3 +115,35 @@ async def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path, kv: Pat
     await left.close()
     with pytest.raises(Exception, match="cannot listen"):
         await KvSocket(tmp_path / "no" / "kv.sock", []).start()
+
+
+async def test_a_port_of_loopback_leads_there_too(tmp_path: Path, kv: Path) -> None:
+    port = free_port()
+    one = KvSocket(tmp_path / "kv.sock", [UnixDialer(kv)], port=port)
+    await one.start()
+    try:
+        url = f"http://127.0.0.1:{port}"
+        async with Client([dialer_for(url)], clock=SystemClock(), fails_fast=True) as client:
+            await client.put("/a", "1")
+            found = await client.get("/a")
+            assert found is not None
+            assert found.value == b"1"
+    finally:
+        await one.close()
+
+
+async def test_a_port_that_is_taken_is_done_without(
+    tmp_path: Path, kv: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def nothing(*_: object) -> None: ...
+
+    async with await asyncio.start_server(nothing, "127.0.0.1", 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        one = KvSocket(tmp_path / "kv.sock", [UnixDialer(kv)], port=port)
+        await one.start()
+        try:
+            async with client_of(tmp_path / "kv.sock") as client:
+                await client.put("/a", "1")
+        finally:
+            await one.close()
+    assert "the KV has no port here" in caplog.text

@@ -6,12 +6,13 @@ from typing import cast
 import pytest
 
 from c101.agents.install.cluster import Cluster, Wanted
+from c101.agents.install.cores import Cores
 from c101.agents.install.host import RemoteHost
 from c101.agents.install.probe import HostFacts
 from c101.agents.ssh.dial import SshLink, SshTarget
 from c101.agents.ssh.keys import ensure_key
 from c101.core.clock import SystemClock
-from c101.core.errors import ConfigError, ConflictError
+from c101.core.errors import ConfigError, ConflictError, LinkError
 from c101.core.model.cluster import ClusterState
 from c101.core.model.machine import Machine, MachineRecord
 from c101.core.registry.mirror import Mirror
@@ -32,7 +33,7 @@ def cluster(*records: MachineRecord, core: RemoteHost | None = None) -> Cluster:
         cast("Registry", None),
         cast("Mirror", Known(*records)),
         SystemClock(),
-        core=core,
+        cores=Cores([core] if core is not None else []),
         tell=lambda _host, _text: None,
     )
 
@@ -97,6 +98,32 @@ def test_the_kv_is_reached_where_others_can(key: str) -> None:
     url, _ = cluster(core=core)._access(host("m1"), Wanted(kv_address="fd00::1"))
     assert url == "ssh://c101@[fd00::1]:2200/kv-agent-a1"
     assert cluster()._access(host("m1"), Wanted(kv="http://a:2379")) == ("http://a:2379", ())
+
+
+def test_each_host_of_an_etcd_is_a_way_to_it_a_machines_own_the_first(key: str) -> None:
+    hosts = [
+        host(f"m{number}", machine_id=f"k{number}", host_keys=(key,), address=f"10.0.0.{number}")
+        for number in (1, 2, 3)
+    ]
+    cores = Cores(hosts)
+    own, lines = cores.access("k2", lambda _: "")
+    first, *others = own.split(",")
+    assert first == "unix:///run/c101/kv-agent-k2.sock"
+    assert {url.partition(":22/")[0] for url in others} == {
+        "ssh://c101@10.0.0.1",
+        "ssh://c101@10.0.0.3",
+    }
+    assert len(lines) == 2
+    firsts = {cores.access(f"a{number}", lambda _: "")[0].split(",")[0] for number in range(9)}
+    assert len(firsts) == 9
+    assert len({url.partition("/kv")[0] for url in firsts}) == 3
+    assert [one.name for one in cores.others("k1")] == ["m2", "m3"]
+
+
+async def test_an_agent_is_not_let_in_at_some_hosts_only() -> None:
+    cores = Cores([host("m1", machine_id="k1")], missing=["m2"])
+    with pytest.raises(LinkError, match="m2 cannot be reached"):
+        await cores.let_in("a1", "key")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", ""])

@@ -22,7 +22,7 @@ from tests.processes import OwnKVProcess
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 PAGE = Path(__file__).parents[2] / "docs" / "etcd.md"
-HEADING = "## Moving to an etcd cluster, and back"
+HEADING = "## Moving to another etcd cluster, and back"
 MEMBERS = {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}
 WAIT_SECONDS = 40.0
 

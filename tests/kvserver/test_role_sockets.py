@@ -1,8 +1,11 @@
-"""Sockets of roles: each role against each method, over the real socket of a real server."""
+"""Sockets of roles: each role against each method, over the real socket of a real server.
+
+The server is our own KV, and then a front that has a real etcd behind it: all holds for both.
+"""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,13 +16,16 @@ from c101.core.errors import C101Error, LinkError
 from c101.core.etcd import txn
 from c101.core.etcd.client import Client
 from c101.core.etcd.errors import PermissionDeniedError
+from c101.core.kvserver.front.server import Front
 from c101.core.kvserver.server import ADMIN_SOCKET, KvServer
 from c101.core.model.machine import MachineRecord
+from c101.core.model.unit import Placement
 from c101.core.registry import records
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.roles import OPERATOR, VIEWER, agent_role
 from c101.core.role_sockets import RoleSockets
-from c101.core.rpc.dial import UnixDialer
+from c101.core.rpc.dial import UnixDialer, dialer_for
+from tests.kvserver.processes import HAVE_ETCD, Etcd
 
 KEYSPACE = Keyspace()
 OWN = KEYSPACE.machine_presence("a1")
@@ -51,14 +57,60 @@ async def record(client: Client, machine: str) -> None:
     await client.put(KEYSPACE.machine_record(machine), text)
 
 
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def _name_a_secret(admin: Client, name: str, machine: str) -> None:
+    """Have a unit name a secret of its own name: on a machine, or on all of them."""
+    unit = f"{name}.service"
+    text = f"[Service]\nExecStart=/bin/true\n[X-C101]\nSecret={name}\n"
+    if machine:
+        placement = Placement(machine_id=machine, reason="", since=1.0)
+        await admin.put(KEYSPACE.unit_placement(unit), records.encode(placement))
+    await admin.put(KEYSPACE.unit_file(unit), text + ("" if machine else "Global=true\n"))
+    await admin.put(KEYSPACE.secret(name), name)
+
+
+Server = KvServer | Front
+
+
+@asynccontextmanager
+async def serving(directory: Path, etcd: Etcd | None) -> AsyncIterator[Server]:
+    """Serve our own KV, or *etcd*, which has no key any more."""
+    clock = SystemClock()
+    if etcd is None:
+        async with KvServer(directory, clock) as server:
+            yield server
+        return
+    dialer = dialer_for(f"http://127.0.0.1:{etcd.port}")
+    async with Client([dialer], clock=clock) as client:
+        await client.delete_prefix("")
+    async with Front(dialer) as front:
+        yield front
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd | None]:
+    """The etcd behind the front, where there is one; started before any test looks for processes
+    that are left behind.
+    """
+    process = Etcd(tmp_path_factory.mktemp("etcd")) if HAVE_ETCD else None
+    if process is not None:
+        process.start()
+    yield process
+    if process is not None:
+        process.stop()
+
+
+@pytest.fixture(params=["own", "etcd"])
+async def site(
+    request: pytest.FixtureRequest, tmp_path: Path, behind: Etcd | None
+) -> AsyncIterator[Site]:
+    if request.param == "etcd" and behind is None:
+        pytest.skip("no etcd here")
+    etcd = behind if request.param == "etcd" else None
     one = Site(tmp_path / "s")
     one.directory.mkdir()
-    clock = SystemClock()
-    async with KvServer(tmp_path / "data", clock) as server:
+    async with serving(tmp_path / "data", etcd) as server:
         await server.listen_unix(one.directory / ADMIN_SOCKET)
-        roles = RoleSockets(server, one.directory, KEYSPACE, clock)
+        roles = RoleSockets(server, one.directory, KEYSPACE, SystemClock())
         await roles.listen()
         following = asyncio.create_task(roles.follow_machines())
         try:
@@ -67,7 +119,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
                     await record(admin, machine)
                 await admin.put(FILE, "[Service]")
                 await admin.put("/services/a", "1")
-            for role in ROLES:
+                for unit, machine in (("own", "a1"), ("other", "b2"), ("everywhere", "")):
+                    await _name_a_secret(admin, unit, machine)
+            for role in (*ROLES, agent_role("b2")):
                 await one.until_there(role)
             yield one
         finally:
@@ -104,6 +158,34 @@ async def _own_lease(client: Client) -> None:
     await client.revoke_lease(lease.id)
 
 
+def _secret(name: str) -> Deed:
+    async def read(client: Client) -> None:
+        """Read a secret; the server hears of placements by a watch of its own."""
+        for attempt in range(20):
+            try:
+                found = await client.get(KEYSPACE.secret(name))
+            except PermissionDeniedError:
+                if attempt == 19:
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                assert found is not None
+                assert found.value == name.encode()
+                return
+
+    return read
+
+
+async def _watch_a_secret(client: Client) -> None:
+    async with client.watch_prefix(KEYSPACE.secrets) as watch:
+        await anext(watch)
+
+
+async def _guess_a_secret(client: Client) -> None:
+    guess = txn.value(KEYSPACE.secret("other")).equals("other")
+    await client.transaction(compare=[guess], success=[], failure=[])
+
+
 DEEDS: dict[str, tuple[Deed, set[str]]] = {
     "get": (lambda c: c.get(FILE), {*ROLES}),
     "range": (lambda c: c.get_prefix("/"), {*ROLES}),
@@ -122,6 +204,14 @@ DEEDS: dict[str, tuple[Deed, set[str]]] = {
     "compact": (lambda c: c.compact(2), set()),
     "defragment": (lambda c: c.maintenance.defragment(), set()),
     "own lease": (_own_lease, {OPERATOR, agent_role("a1")}),
+    "own secret": (_secret("own"), {agent_role("a1")}),
+    "everywhere's secret": (_secret("everywhere"), {agent_role("a1")}),
+    "others secret": (_secret("other"), set()),
+    "all secrets": (lambda c: c.get_prefix(KEYSPACE.secrets), set()),
+    "watch secrets": (_watch_a_secret, set()),
+    "guess a secret": (_guess_a_secret, set()),
+    "all there is": (lambda c: c.get_prefix(""), set()),
+    "write a secret": (lambda c: c.put(KEYSPACE.secret("own"), "mine"), set()),
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from c101.core.registry.keyspace import Keyspace
-from c101.core.registry.roles import OPERATOR, VIEWER, WritableKeys, agent_role
+from c101.core.registry.roles import OPERATOR, VIEWER, ReadableKeys, WritableKeys, agent_role
 
 KEYS = {
     "record": "/c101/machines/a1/record",
@@ -27,6 +27,7 @@ KEYS = {
     "before": "/a",
     "after": "/c102",
     "not text": "/c101/states/\udcff/a1",
+    "secret": "c101-secrets/c101/token",
 }
 OUTSIDE = {"the prefix without its slash", "service", "before", "after"}
 MAY = {
@@ -46,7 +47,8 @@ def test_a_role_writes_its_own_keys(role: str, what: str) -> None:
 
 RANGES = {
     "all": (b"\0", b"\0", False),
-    "all from after the prefix": (b"/c1010", b"\0", True),
+    "all from after the prefix, secrets too": (b"/c1010", b"\0", False),
+    "all from after the secrets": (b"d", b"\0", True),
     "services": (b"/services/", b"/services0", True),
     "up to the prefix": (b"/a", b"/c101/", True),
     "into the prefix": (b"/a", b"/c101/units/", False),
@@ -75,3 +77,44 @@ def test_another_prefix_is_another_clusters() -> None:
 def test_a_machine_called_like_a_role_is_no_such_role() -> None:
     keys = WritableKeys(agent_role("operator"), Keyspace())
     assert not keys.covers(KEYS["target"].encode(), b"")
+
+
+SECRET_RANGES = {
+    "all": (b"\0", b"\0", False),
+    "all that begins with a slash": (b"/", b"0", True),
+    "from a slash on": (b"/", b"\0", False),
+    "up to them": (b"/", b"c101-secrets/c101/", True),
+    "into them": (b"/", b"c101-secrets/c101/a", False),
+    "all of them": (b"c101-secrets/c101/", b"c101-secrets/c1010", False),
+    "one as a range": (b"c101-secrets/c101/token", b"c101-secrets/c101/token\0", False),
+    "after them": (b"c101-secrets/c1010", b"\0", True),
+    "of another cluster": (b"c101-secrets/other/", b"c101-secrets/other0", True),
+}
+
+
+@pytest.mark.parametrize("role", MAY)
+@pytest.mark.parametrize("what", SECRET_RANGES)
+def test_a_range_with_room_for_a_secret_is_nobodys(role: str, what: str) -> None:
+    key, range_end, permitted = SECRET_RANGES[what]
+    keys = ReadableKeys(role, Keyspace(), lambda _machine: {"token"})
+    assert keys.covers(key, range_end) == permitted
+    if not permitted:
+        assert not WritableKeys(role, Keyspace()).covers(key, range_end)
+
+
+def test_a_secret_is_read_by_the_agent_whose_units_name_it() -> None:
+    named = {"a1": {"token"}, "b2": {"other", "../x"}}
+
+    def reads(role: str, name: bytes) -> bool:
+        keys = ReadableKeys(role, Keyspace(), lambda machine: named.get(machine, set()))
+        return keys.covers(b"c101-secrets/c101/" + name, b"")
+
+    assert reads(agent_role("a1"), b"token")
+    assert not reads(agent_role("a1"), b"other")
+    assert not reads(agent_role("b2"), b"token")
+    assert not reads(agent_role("c3"), b"token")
+    assert not reads(OPERATOR, b"token")
+    assert not reads(VIEWER, b"token")
+    for odd in (b"", b"../x", b"token/more", b"\xff"):
+        assert not reads(agent_role("b2"), odd)
+    assert ReadableKeys(VIEWER, Keyspace(), lambda _: set()).covers(b"/c101/units/a/file", b"")

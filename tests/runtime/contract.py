@@ -5,6 +5,7 @@ A module of tests subclasses ``UnitManagerContract`` and gives the fixture ``mac
 """
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,18 @@ class UnitManagerContract:
         await machine.load("a.service", SLEEPER)
         await machine.units.restart("a.service")
         await machine.until_state("a.service", "active", "running")
+
+    async def test_how_a_run_ended_is_not_told_as_the_answer_to_the_next_wish(
+        self, machine: Machine, tmp_path: Path
+    ) -> None:
+        flag = tmp_path / "flag"
+        service = f"ExecStart=/bin/sh -c 'test -e {flag} && exec sleep 1000; exit 3'"
+        await machine.run("a.service", service)
+        await machine.until("a.service", lambda unit: unit.active == "failed")
+        flag.touch()
+        await machine.units.restart("a.service", restart="2:again")
+        told = await machine.until("a.service", lambda unit: unit.restart == "2:again")
+        assert told.active in {"activating", "active"}
 
     async def test_verbs_for_a_unit_that_is_not_loaded_raise_not_found(
         self, machine: Machine

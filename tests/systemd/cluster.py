@@ -107,6 +107,7 @@ def install(machine: Machine, kv: str) -> None:
     """Install the agent as a service that starts with the machine."""
     argv = ["/usr/bin/python3", "-P", "-m", "c101.agents.host.main", "--kv", kv]
     argv += ["--lease-ttl", str(TTL_SECONDS), "--metadata", f"name={machine.name}"]
+    argv += ["--address", machine.address]
     environment = [("PYTHONPATH", "/c101:/packages"), ("PYTHONDONTWRITEBYTECODE", "1")]
     units = machine.root / "etc" / "systemd" / "system"
     (units / NAME).write_text(agent_unit(argv, environment))

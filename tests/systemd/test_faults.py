@@ -3,9 +3,13 @@
 The agents reach the KV over SSH, as on machines of one's own.
 """
 
+import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -242,3 +246,72 @@ def _refused(person: Person) -> str:
     """Write until that is refused; return with which words."""
     done = person.site.ctl("set", "services/full", stdin="x" * 1_000_000)
     return done.stderr if done.returncode else ""
+
+
+_SHIFTED = """\
+[Service]
+Environment=LD_PRELOAD=/usr/local/lib/libfaketime.so.1 FAKETIME_TIMESTAMP_FILE=/etc/faketimerc
+Environment=FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1
+"""
+
+
+def _library() -> Path | None:
+    return next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
+@pytest.mark.skipif(_library() is None, reason="needs libfaketime")
+def test_the_clock_of_an_agent_jumps_and_nothing_else_happens(person: Person) -> None:
+    machine = start_away_from_the_kv(person, "clock.service")
+    pid = pid_of(machine, "clock.service")
+    library = _library()
+    assert library is not None
+    shutil.copy(library, machine.root / "usr/local/lib/libfaketime.so.1")
+    offset = machine.root / "etc/faketimerc"
+    offset.write_text("+0s\n")
+    folder = machine.root / "etc/systemd/system/c101-agent.service.d"
+    folder.mkdir()
+    (folder / "clock.conf").write_text(_SHIFTED)
+    try:
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "c101-agent")
+        for seconds in (3_600, -7_200):
+            until(lambda: person.states() == READY)
+            before = _agent_since(person, machine)
+            offset.write_text(f"{seconds:+}s\n")
+            time.sleep(TTL_SECONDS + 3)
+            # It was not lost meanwhile, and neither was its unit.
+            assert person.states() == READY
+            assert _agent_since(person, machine) == before
+            machine.run("systemctl", "kill", "--signal=KILL", "c101-agent")
+            since = until(partial(_another_agent, person, machine, before))
+            assert since is not None
+            assert abs(since - time.time() - seconds) < 60
+            started = person.starts("anew.service", _on(person, machine))
+            assert started is machine
+            person.types("c101ctl destroy anew.service")
+    finally:
+        shutil.rmtree(folder)
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "c101-agent")
+    until(lambda: person.states() == READY)
+    assert pid_of(machine, "clock.service") == pid
+    assert person.site.unit("clock.service")["machine"] == machine.name
+    person.types("c101ctl destroy clock.service at-the-kv.service")
+
+
+def _agent_since(person: Person, machine: Machine) -> float | None:
+    """Return when the agent that is heard of began, by its own clock; ``None`` without one."""
+    ids = {row["name"]: row["id"] for row in person.site.json("list-machines")}
+    done = person.site.ctl("get", "--raw", f"/c101/machines/{ids[machine.name]}/presence")
+    return float(json.loads(done.stdout)["since"]) if done.returncode == 0 else None
+
+
+def _another_agent(person: Person, machine: Machine, before: float | None) -> float | None:
+    """Return when an agent began that is not the one of *before*; ``None`` without one."""
+    since = _agent_since(person, machine)
+    return None if since == before else since
+
+
+def _on(person: Person, machine: Machine) -> str:
+    ids = {row["name"]: row["id"] for row in person.site.json("list-machines")}
+    return f"{SLEEPER}[X-Fleet]\nMachineID={ids[machine.name]}\n"

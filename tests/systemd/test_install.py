@@ -155,6 +155,64 @@ def test_an_agent_writes_its_own_keys_and_no_others(person: Person) -> None:
     assert "evil.service" in log
 
 
+def test_a_machines_programs_find_the_kv_at_a_port_where_somebody_wants_that(
+    person: Person,
+) -> None:
+    m2 = person.machine("m2")
+    kv = ("env", "C101_KV=http://127.0.0.1:2379", "/usr/local/bin/c101ctl")
+    for given in (["--kv-port", "2379"], []):  # ... and it stays until somebody says otherwise
+        person.site.ok("machines", "add", *given, "root@m2")
+        until(lambda: m2.run(*kv, "set", "services/port", "1", check=False).returncode == 0)
+    refused = m2.run(*kv, "set", "--raw", "--force", "/c101/units/a.service/file", "x", check=False)
+    assert "permission denied" in refused.stderr
+    person.site.ok("machines", "add", "--kv-port", "0", "root@m2")
+    assert "2379" not in m2.run("ss", "-ltn").stdout
+
+
+SECRETIVE = """\
+[Service]
+ExecStart=/bin/sh -c 'wc -c < $CREDENTIALS_DIRECTORY/token; exec sleep 100000'
+[X-C101]
+Secret=token
+"""
+
+
+def test_a_secret_is_read_where_a_unit_names_it_and_nowhere_else(person: Person) -> None:
+    value = "correct-horse-battery-staple"
+    path = person.home / "secretive.service"
+    path.write_text(SECRETIVE)
+    done = person.types(f"c101ctl start --timeout 3 {path}", check=False)
+    assert "it waits for the secret token" in done.stderr
+    person.site.ok("secret", "set", "token", stdin=value)
+    assert person.site.json("secret", "list") == [
+        {"name": "token", "kept": True, "units": ["secretive.service"]}
+    ]
+    until(lambda: person.site.unit("secretive.service")["active"] == "active")
+    holder = person.holder("secretive.service")
+    printed = holder.run("journalctl", "_SYSTEMD_UNIT=secretive.service", "--output=cat").stdout
+    assert printed.strip() == str(len(value))
+    # Whoever starts it: the service manager finds it, too.
+    holder.run("systemctl", "kill", "--signal=KILL", "secretive.service")
+    person.site.ok("restart", "secretive.service")
+    for machine in person.lab.machines:
+        kv = ("env", "C101_KV=unix:///run/c101/kv.sock", "/usr/local/bin/c101ctl")
+        key = ("get", "--raw", "c101-secrets/c101/token")
+        read = machine.run(*kv, *key, check=False)
+        assert (read.returncode == 0) == (machine is holder)
+        kept = machine.run(
+            "sh", "-c", f"grep -rlF {value} /run/c101 /etc /var/lib/c101", check=False
+        )
+        assert len(kept.stdout.splitlines()) == (1 if machine is holder else 0)
+        logged = machine.run("journalctl", "--output=cat").stdout
+        assert value not in logged
+    assert value not in person.site.ok("cat", "secretive.service")
+    assert value not in person.site.ok("-o", "json", "ls", "-r", "/")
+    person.types("c101ctl destroy secretive.service")
+    until(lambda: not holder.run("sh", "-c", "ls -A /run/c101/secrets").stdout)
+    person.site.ok("secret", "rm", "token")
+    person.site.fails(3, "secret", "rm", "token")
+
+
 def test_the_application_runs_and_survives_a_power_cut(person: Person) -> None:
     for command in commands("3."):
         if "curl" not in command:
@@ -254,7 +312,7 @@ def test_a_machine_that_is_removed_keeps_no_trace(person: Person) -> None:
     m3 = person.machine("m3")
     for number in range(3):
         person.starts(f"leaving{number}.service", SLEEPER)
-    for command in commands("5."):
+    for command in commands("6."):
         person.types(command)
     assert set(person.states()) == {"m1", "m2"}
     left = m3.run(

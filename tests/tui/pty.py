@@ -82,7 +82,9 @@ class TerminalProgram:
         self._settings = termios.tcgetattr(self._slave)
         argv = self._argv
         if self._stdin == "terminal":
-            argv = ["setsid", "--ctty", *argv]
+            # As a terminal's own shell starts it: no signal ignored, whatever runs the tests.
+            argv = ["setsid", "--ctty", "env", "--default-signal=HUP,INT,QUIT", *argv]
+
         self._process = subprocess.Popen(
             argv,
             stdin=self._slave if self._stdin == "terminal" else subprocess.DEVNULL,

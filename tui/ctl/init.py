@@ -1,14 +1,13 @@
 """``init``: the first machine of a cluster."""
 
 import asyncio
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from c101.core.config import SshAccess, cluster_path
+from c101.core.config import SshAccess
 from c101.core.errors import ConfigError, LinkError
 from c101.core.model.machine import parse_metadata
 from c101.tui.ctl.hosts import accept_option
@@ -18,8 +17,10 @@ from c101.tui.ctl.membership import (
     asked_host,
     cluster_of,
     document,
+    kv_port_option,
     metadata_option,
     teller,
+    write_down,
 )
 from c101.tui.ctl.output import print_json, say
 from c101.tui.ctl.reaching import Trust, parse_host, target_of
@@ -43,6 +44,7 @@ _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.-_"
 @click.option("--address", default="", help="Where the other machines will reach HOST.")
 @click.option("--listen", multiple=True, metavar="URL", help="Where the KV listens besides.")
 @metadata_option
+@kv_port_option
 @agent_dir_option
 @accept_option
 @click.pass_obj
@@ -55,6 +57,7 @@ def init_command(
     address: str,
     listen: tuple[str, ...],
     metadata: str,
+    kv_port: int | None,
     agent_dir: Path | None,
     accept_new: bool,
 ) -> None:
@@ -63,13 +66,16 @@ def init_command(
     It needs sshd, systemd and Python 3.11 or newer, and you to log in there by a key.
     """
     from c101.agents.install.cluster import Shipping, Wanted, make_core
+    from c101.agents.install.cores import Cores
     from c101.agents.install.probe import check
 
     user, hostname, port = parse_host(host)
     called = name or hostname.partition(".")[0].lower()
     if not called.strip(_NAME_LETTERS) == "" or called.startswith("."):
         raise ConfigError(f"not a name for a cluster: {called!r}", hint="--cluster NAME gives one")
-    wanted = Wanted(name=machine, address=address, metadata=parse_metadata(metadata))
+    wanted = Wanted(
+        name=machine, address=address, metadata=parse_metadata(metadata), kv_port=kv_port
+    )
 
     async def made() -> "Member":
         trust = Trust(accept_new=accept_new)
@@ -81,11 +87,11 @@ def init_command(
             where = f"[{hostname}]" if ":" in hostname else hostname
             there = f"{user}@{where}" if user else where
             kv = f"ssh://{there}{f':{port}' if port else ''}/kv-admin"
-            _write_down(called, kv)
+            write_down(called, kv)
             at_it = replace(options, kv=None, cluster=called)
             async with session(at_it) as current:
                 await _answering(current)
-                async with cluster_of(current, remote, tell) as cluster:
+                async with cluster_of(current, Cores([remote]), tell) as cluster:
                     member = await cluster.add(remote, shipping, wanted)
         return replace(member, changed=(*changed, *member.changed))
 
@@ -114,18 +120,3 @@ async def _answering(current: Session) -> None:
             f"the KV does not answer within {KV_SECONDS_MAX:g} s",
             hint="journalctl -u c101-kv.service there says why",
         ) from None
-
-
-def _write_down(name: str, kv: str) -> None:
-    """Have *name* mean the cluster at *kv* from now on. Raises ConfigError."""
-    path = cluster_path(os.environ, name)
-    text = f"kv: {kv}\n"
-    try:
-        if path.exists() and path.read_text() != text:
-            raise ConfigError(
-                f"{path} names another cluster", hint="--cluster NAME gives this one another name"
-            )
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error

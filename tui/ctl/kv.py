@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from c101.tui.ctl.kv_ha import ha_command
 from c101.tui.ctl.kv_snapshot import snapshot_command
 from c101.tui.ctl.output import print_json, print_lines, print_table
 from c101.tui.ctl.session import Options, Session, run
@@ -26,10 +27,11 @@ def _patient(options: Options) -> Options:
 
 @click.group("kv", context_settings=HELP)
 def kv_command() -> None:
-    """Keep the KV in order: snapshots, space, alarms, checks."""
+    """Keep the KV in order: snapshots, space, alarms, checks; take it to an etcd."""
 
 
 kv_command.add_command(snapshot_command)
+kv_command.add_command(ha_command)
 
 
 @kv_command.command("defrag")

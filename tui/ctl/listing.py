@@ -140,6 +140,7 @@ def why_command(options: Options, *, unit: str) -> None:
                     "name": one.machine,
                     "feasible": one.rejection is None,
                     "reason": str(one.rejection) if one.rejection is not None else None,
+                    "said": one.said or None,
                 }
                 for one in found.verdicts
             ],

@@ -18,7 +18,8 @@ from c101.tui.ctl.membership import (
     asked_host,
     cluster_of,
     document,
-    host_of_kv,
+    hosts_of_kv,
+    kv_port_option,
     metadata_option,
     teller,
 )
@@ -28,6 +29,7 @@ from c101.tui.ctl.session import Options, Session, session
 
 if TYPE_CHECKING:
     from c101.agents.install.cluster import Cluster, Member
+    from c101.agents.install.cores import Cores
     from c101.agents.install.host import RemoteHost
     from c101.core.model.machine import Machine
 
@@ -53,6 +55,7 @@ for _command in (cordon_command, uncordon_command, drain_command):
 @metadata_option
 @click.option("--agent-kv", default="", metavar="URL", help="A KV that is not on one of ours.")
 @click.option("--kv-address", default="", help="Where the machines reach the host of the KV.")
+@kv_port_option
 @click.option("--join-timeout", type=click.FloatRange(1), default=60.0, show_default=True)
 @agent_dir_option
 @accept_option
@@ -67,6 +70,7 @@ def add_command(
     metadata: str,
     agent_kv: str,
     kv_address: str,
+    kv_port: int | None,
     join_timeout: float,
     agent_dir: Path | None,
     accept_new: bool,
@@ -86,6 +90,7 @@ def add_command(
         metadata=parse_metadata(metadata),
         kv=agent_kv,
         kv_address=kv_address,
+        kv_port=kv_port,
         join_seconds=join_timeout,
         dry_run=dry_run,
     )
@@ -95,8 +100,8 @@ def add_command(
         tell = teller(options)
         async with (
             session(options) as current,
-            host_of_kv(current, trust, agent_kv) as core,
-            cluster_of(current, core, tell) as cluster,
+            hosts_of_kv(current, trust, agent_kv) as cores,
+            cluster_of(current, cores, tell) as cluster,
         ):
             shipping = Shipping(agent_folder(agent_dir), tell)
 
@@ -180,14 +185,14 @@ def remove_command(
         trust = Trust(accept_new=accept_new)
         async with (
             session(options) as current,
-            host_of_kv(current, trust, "") as core,
-            cluster_of(current, core, teller(options)) as cluster,
+            hosts_of_kv(current, trust) as cores,
+            cluster_of(current, cores, teller(options)) as cluster,
         ):
             known = await current.registry.snapshot()
 
             async def one(name: str) -> "Member":
                 machine = machine_called(known, name)
-                _spare_the_kv(machine, core, force=force)
+                _spare_the_kv(machine, cores, force=force)
                 async with AsyncExitStack() as stack:
                     remote = None
                     if not gone:
@@ -226,17 +231,16 @@ def _roll(
         done: dict[str, Member | C101Error] = {}
         async with (
             session(options) as current,
-            host_of_kv(current, trust, "") as core,
-            cluster_of(current, core, teller(options)) as cluster,
+            hosts_of_kv(current, trust) as cores,
+            cluster_of(current, cores, teller(options)) as cluster,
         ):
             known = await current.registry.snapshot()
             chosen = [machine_called(known, name) for name in names] or known.machines.values()
-            kv = core.facts.machine_id if core is not None else ""
-            for machine in sorted(chosen, key=lambda one: (one.id == kv, one.name)):
+            for machine in sorted(chosen, key=lambda one: (cores.has(one.id), one.name)):
                 if not names and is_lost(machine):
                     say(f"{machine.name} is lost, and left as it is")
                     continue
-                if machine.id == kv and not with_kv:
+                if not (with_kv or cores.others(machine.id)):
                     continue
                 try:
                     target = machine_target(machine, current.address.ssh)
@@ -264,9 +268,9 @@ async def _there(machine: "Machine", current: Session, trust: Trust) -> "AsyncIt
         raise
 
 
-def _spare_the_kv(machine: "Machine", core: "RemoteHost | None", *, force: bool) -> None:
-    """Raise ConfigError for the machine of the KV, unless *force* is set."""
-    if core is not None and core.facts.machine_id == machine.id and not force:
+def _spare_the_kv(machine: "Machine", cores: "Cores", *, force: bool) -> None:
+    """Raise ConfigError for a machine of the KV, unless *force* is set."""
+    if cores.has(machine.id) and not force:
         raise ConfigError(
             f"{machine.name} runs the KV: without it the cluster ends", hint="--force ends it"
         )

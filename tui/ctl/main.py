@@ -33,6 +33,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "ls": ("keys", "List keys."),
         "rm": ("keys", "Delete a key, or with -r all below it."),
         "watch": ("keys", "Print changes of a key as they happen."),
+        "secret": ("secrets", "Keep values that units are given, and nobody else reads."),
         "submit": ("units", "Make unit files known to the cluster."),
         "load": ("units", "Have units placed and loaded."),
         "start": ("units", "Have units running."),

@@ -1,19 +1,23 @@
 """What ``init`` and ``machines`` share: hosts that were asked, and how it is told."""
 
+import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
-from c101.core.errors import ConfigError
+from c101.core.config import cluster_path
+from c101.core.errors import ConfigError, LinkError
 from c101.tui.ctl.output import say
 from c101.tui.ctl.reaching import Trust, linked
 from c101.tui.ctl.session import Options, Session
 
 if TYPE_CHECKING:
     from c101.agents.install.cluster import Cluster, Member
+    from c101.agents.install.cores import Cores
     from c101.agents.install.host import RemoteHost
     from c101.agents.ssh.dial import SshTarget
 
@@ -24,6 +28,13 @@ agent_dir_option = click.option(
 )
 metadata_option = click.option(
     "--metadata", default="", metavar="K=V,...", help="What units may ask of the machine."
+)
+
+kv_port_option = click.option(
+    "--kv-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Serve the KV there to the machine's programs, on loopback; 0: no more.",
 )
 
 
@@ -40,36 +51,51 @@ async def asked_host(target: "SshTarget", trust: Trust) -> "AsyncIterator[Remote
 
 
 @asynccontextmanager
-async def host_of_kv(
-    current: Session, trust: Trust, agent_kv: str
-) -> "AsyncIterator[RemoteHost | None]":
-    """Hold the host of the KV, where it is reached over SSH and agents are to use it."""
-    from urllib.parse import urlsplit
+async def hosts_of_kv(current: Session, trust: Trust, agent_kv: str = "") -> "AsyncIterator[Cores]":
+    """Hold the hosts of the KV, where they are reached over SSH and agents are to use them.
 
-    from c101.agents.ssh.endpoints import target
+    Raises LinkError: none of them is reached.
+    """
+    from c101.agents.install.cores import Cores
+    from c101.agents.ssh.endpoints import kv_target
+    from c101.core.rpc.dial import split_urls
 
-    url = current.options.endpoints()
-    if agent_kv or not url.startswith("ssh://"):
-        yield None
+    urls = split_urls(current.options.endpoints())
+    if agent_kv or not all(url.startswith("ssh://") for url in urls):
+        yield Cores()
         return
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise ConfigError(f"not an endpoint: {url}")
-    where = target(current.address.ssh, parts.hostname, parts.port, user=parts.username or "")
-    async with asked_host(where, trust) as remote:
-        yield remote
+    async with AsyncExitStack() as stack:
+
+        async def hold(url: str) -> "RemoteHost | LinkError":
+            try:
+                where = kv_target(url, current.address.ssh)
+                return await stack.enter_async_context(asked_host(where, trust))
+            except LinkError as error:
+                return error
+
+        found = [await hold(url) for url in urls]
+        hosts = [one for one in found if not isinstance(one, LinkError)]
+        if not hosts:
+            assert isinstance(found[0], LinkError)
+            raise found[0]
+        missing = [
+            urlsplit(url).hostname or url
+            for url, one in zip(urls, found, strict=True)
+            if isinstance(one, LinkError)
+        ]
+        yield Cores(hosts, missing)
 
 
 @asynccontextmanager
 async def cluster_of(
-    current: Session, core: "RemoteHost | None", tell: Callable[[str, str], None]
+    current: Session, cores: "Cores", tell: Callable[[str, str], None]
 ) -> "AsyncIterator[Cluster]":
     """Hold the cluster, with what is known of it followed."""
     from c101.agents.install.cluster import Cluster
     from c101.tui.ctl.waiting import mirrored
 
     async with mirrored(current) as mirror:
-        yield Cluster(current.registry, mirror, current.clock, core=core, tell=tell)
+        yield Cluster(current.registry, mirror, current.clock, cores=cores, tell=tell)
 
 
 def document(member: "Member") -> dict[str, Any]:
@@ -101,3 +127,28 @@ def agent_folder(given: Path | None) -> Path | None:
             raise ConfigError(f"{given} is no directory", hint="`make agent` makes dist/agent")
         return given
     return Path(c101.__file__).parents[1] / "dist" / "agent"
+
+
+def write_down(name: str, kv: str, *, instead: bool = False) -> str:
+    """Have *name* mean the cluster at *kv* from now on, in a file of its own; say where.
+
+    *instead* of what the file says now: where there is none, nothing is written, and "" returned.
+    Raises ConfigError: it names another cluster.
+    """
+    path = cluster_path(os.environ, name)
+    text = f"kv: {kv}\n"
+    try:
+        if instead:
+            if not path.exists():
+                return ""
+            kept = [line for line in path.read_text().splitlines() if not line.startswith("kv:")]
+            text += "".join(f"{line}\n" for line in kept)
+        elif path.exists() and path.read_text() != text:
+            raise ConfigError(
+                f"{path} names another cluster", hint="--cluster NAME gives this one another name"
+            )
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    return f"  {path} says where it is"

@@ -7,7 +7,7 @@ configuration, no registry and no SSH.
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +15,7 @@ from c101.tui.ctl.output import say
 
 if TYPE_CHECKING:
     from c101.core.clock import Clock
-    from c101.core.config import ClusterAddress
+    from c101.core.config import ClusterAddress, SshAccess
     from c101.core.etcd.client import Client
     from c101.core.kv_tls import KvTls
     from c101.core.registry.keyspace import Keyspace
@@ -35,6 +35,8 @@ class Options:
     prefix: str = "/c101/"
     timeout_seconds: float = 5.0
     tls: "KvTls | None" = None
+    #: how hosts are reached, where that is not what the cluster's configuration says
+    ssh: "SshAccess | None" = None
 
     def endpoints(self) -> str:
         """Return the KV's endpoints; no file is read where they are given. Raises ConfigError."""
@@ -46,7 +48,8 @@ class Options:
         """Return the cluster that is meant. Raises ConfigError."""
         from c101.core.config import resolve
 
-        return resolve(kv=self.kv, cluster=self.cluster, environ=os.environ, tls=self.tls)
+        found = resolve(kv=self.kv, cluster=self.cluster, environ=os.environ, tls=self.tls)
+        return found if self.ssh is None else replace(found, ssh=self.ssh)
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,8 @@ def _not_started(cluster: ClusterState, unit: Unit, machine_id: str) -> Lack | N
     ended = state.active == "inactive" and state.result == "success" and state.exit_status == 0
     if state.active == "active" or ended:
         return None
-    return Lack(f"it is {state.active} ({state.sub}) on {where}")
+    said = f": {state.message}" if state.message else ""
+    return Lack(f"it is {state.active} ({state.sub}) on {where}{said}")
 
 
 def _not_held(unit: Unit, state: UnitState | None, where: str) -> Lack | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from c101.core.clock import Clock
 from c101.core.errors import C101Error
 from c101.core.model.key_value import KeyValue
+from c101.core.registry.keyspace import SECRETS_PREFIX
 from c101.tui.feeds.access import ClusterAccess, KeysUpdate
 from c101.tui.feeds.coalesce import Coalescer
 from c101.tui.render.sanitise import sanitise
@@ -23,6 +24,11 @@ PATH_CELLS_MAX = 512
 def shown_path(key: bytes) -> str:
     """Return a key as it may be shown."""
     return sanitise(key, width_max=PATH_CELLS_MAX)
+
+
+def is_secret(key: bytes) -> bool:
+    """Say whether a key's value is not to be shown."""
+    return key.startswith(SECRETS_PREFIX.encode())
 
 
 class KeysFeed:
@@ -43,7 +49,8 @@ class KeysFeed:
         """Take in one update, or a part of a snapshot."""
         if update.snapshot:
             self._building = {}
-        put = [record(shown_path(kv.key), kv) for kv in update.put]
+        # Nobody is to read a secret over somebody's shoulder.
+        put = [record(shown_path(kv.key), kv) for kv in update.put if not is_secret(kv.key)]
         keys = self._store.keys
         if self._building is not None:
             self._building.update((item.path, item) for item in put)

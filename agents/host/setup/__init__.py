@@ -10,6 +10,11 @@ reads one JSON document on its standard input, does only what is not done yet, a
               socket only                                                     → {changed}
     new-key   make a key to take the agent's place                            → {key}
     use-key   have it take that place                                         → {changed}
+    etcd-check, etcd, etcd-start, etcd-status, etcd-drop
+              may an etcd's member run here; have it, begin, how it fares, have none
+    hold      stop the KV and write it down; ``settle`` leaves it so, ``release``
+              brings it back, and is called by itself when nobody does          → {revision}
+    moved     have the agent use a KV that has the data of the one before       → {changed}
     upgrade   run what runs here by the programs that are installed now       → {changed}
     remove    stop all of it with its units, and remove every trace           → {changed}
 
@@ -19,6 +24,6 @@ What it leaves on a host (``places``)::
     /etc/c101/                                     the agent's key, the host keys of the KV's host,
                                                    what the services were told (core, agent)
     /etc/systemd/system/c101-*.service             the services
-    /var/lib/c101/, /var/lib/c101-kv/              what they keep
+    /var/lib/c101/, -kv/, -etcd/                   what they keep
     user c101, groups c101, c101-viewer …          who may open which socket
 """

@@ -99,7 +99,7 @@ class Host:
             self.changed.append(f"stopped {unit}")
 
     @staticmethod
-    def run(*argv: str, check: bool = True) -> str:
+    def run(*argv: str, check: bool = True, seconds: float = COMMAND_SECONDS_MAX) -> str:
         """Run a command; return what it printed. Raises C101Error when it fails, if *check*."""
         try:
             done = subprocess.run(
@@ -108,7 +108,7 @@ class Host:
                 text=True,
                 check=False,
                 stdin=subprocess.DEVNULL,
-                timeout=COMMAND_SECONDS_MAX,
+                timeout=seconds,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise C101Error(f"{' '.join(argv)}: {error}") from error

@@ -7,7 +7,16 @@ import msgspec
 
 from c101.agents.host.setup.host import Host
 from c101.agents.host.setup.places import Places
-from c101.agents.host.setup.spec import Admission, AgentSpec, CoreSpec, Outcome
+from c101.agents.host.setup.spec import (
+    Admission,
+    AgentSpec,
+    CoreSpec,
+    EtcdSite,
+    EtcdSpec,
+    Hold,
+    KvMove,
+    Outcome,
+)
 from c101.agents.host.setup.verbs import Setup
 from c101.core.errors import ConfigError
 
@@ -19,11 +28,20 @@ def main(arguments: Sequence[str]) -> int:
         "core": (CoreSpec, setup.core),
         "agent": (AgentSpec, setup.agent),
         "admit": (Admission, setup.admit),
+        "moved": (KvMove, setup.moved),
+        "etcd-check": (EtcdSite, setup.etcd_check),
+        "etcd": (EtcdSpec, setup.etcd),
+        "etcd-start": (EtcdSpec, setup.etcd_start),
+        "hold": (Hold, setup.hold),
     }
     untold = {
         "key": setup.key,
         "new-key": setup.new_key,
         "use-key": setup.use_key,
+        "etcd-status": setup.etcd_status,
+        "etcd-drop": setup.etcd_drop,
+        "settle": setup.settle,
+        "release": setup.release,
         "upgrade": setup.upgrade,
         "remove": setup.remove,
     }

@@ -64,6 +64,21 @@ class Places:
         return self.root / "var/lib/c101-kv"
 
     @property
+    def etcd(self) -> Path:
+        """Certificates and keys of the etcd's member."""
+        return self.etc / "etcd"
+
+    @property
+    def etcd_state(self) -> Path:
+        """The data of the etcd's member."""
+        return self.root / "var/lib/c101-etcd"
+
+    @property
+    def moving(self) -> Path:
+        """The KV as it was when it was stopped to become an etcd, compressed."""
+        return self.root / "var/lib/c101-moving.db.gz"
+
+    @property
     def relay_home(self) -> Path:
         """The home of the user as whom relays run."""
         return self.root / "var/lib/c101-relay"

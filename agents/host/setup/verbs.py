@@ -1,12 +1,18 @@
 """The verbs of ``c101-agent setup``: what each has done, in which order."""
 
 import asyncio
+import gzip
+import hashlib
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from c101.agents.host import kv_pin
+from c101.agents.host.kv_pin import KVPin
 from c101.agents.host.runtime import SYSTEMD, RuntimeSettings, runtime_of
 from c101.agents.host.service_unit import (
     ENGINE_NAME,
@@ -14,19 +20,38 @@ from c101.agents.host.service_unit import (
     NAME,
     agent_unit,
     engine_unit,
+    front_unit,
     kv_unit,
 )
 from c101.agents.host.setup.admitted import admit
+from c101.agents.host.setup.etcd import CLIENT_PORT, EtcdMember
 from c101.agents.host.setup.host import Host
 from c101.agents.host.setup.places import PROGRAMS, RELAY_USER, Places
-from c101.agents.host.setup.spec import Admission, AgentSpec, CoreSpec, Outcome
+from c101.agents.host.setup.spec import (
+    Admission,
+    AgentSpec,
+    CoreSpec,
+    EtcdSite,
+    EtcdSpec,
+    Hold,
+    KvMove,
+    Outcome,
+)
 from c101.agents.machine import facts
 from c101.agents.ssh.keys import ensure_key
 from c101.core.clock import SystemClock
-from c101.core.errors import ConfigError
+from c101.core.errors import C101Error, ConfigError
+from c101.core.kv.schema import DATABASE_NAME
+from c101.core.kv.snapshot.export import Export
 from c101.core.registry.roles import OPERATOR, VIEWER
 from c101.core.socket_group import ADMIN, AGENTS_GROUP, role_group
 
+#: What brings back the KV that was held, should nobody else.
+_RELEASE = "c101-release"
+#: What the core was told before it became an etcd's.
+_BEFORE = "core-before"
+#: History that the KV keeps; without it the database would only grow.
+_HISTORY = "24h"
 _GROUPS = (AGENTS_GROUP, *map(role_group, (ADMIN, OPERATOR, VIEWER)))
 
 
@@ -36,6 +61,7 @@ class Setup:
     def __init__(self, places: Places, host: Host) -> None:
         self._places = places
         self._host = host
+        self._member = EtcdMember(places, host)
 
     def key(self) -> Outcome:
         """Make the agent's key, unless there is one."""
@@ -47,18 +73,37 @@ class Setup:
         self._accounts(spec.admin)
         host.ensure_user(RELAY_USER, places.relay_home)
         fresh = self._programs_of("core") != self._installed()
-        core = str(places.bin / "c101-core")
-        listen = [word for url in spec.listen for word in ("--listen", url)]
-        kv = [core, "kv", "--data-dir", str(places.kv_state), "--role-sockets"]
-        kv += ["--socket-dir", str(places.sockets), *listen]
-        engine = [core, "engine", "--kv", f"unix://{places.sockets}/kv-admin.sock"]
-        self._serve([(KV_NAME, kv_unit(kv)), (ENGINE_NAME, engine_unit(engine))], fresh=fresh)
+        units = [(KV_NAME, self._front() if spec.etcd else self._kv(spec.listen))]
+        if spec.engine:
+            engine = [self._core, "engine", "--kv", f"unix://{places.sockets}/kv-admin.sock"]
+            units.append((ENGINE_NAME, engine_unit(engine)))
+        self._serve(units, fresh=fresh)
         self._keep("core", spec)
         return self._outcome()
+
+    @property
+    def _core(self) -> str:
+        return str(self._places.bin / "c101-core")
+
+    def _kv(self, listen: Sequence[str]) -> str:
+        places = self._places
+        argv = [self._core, "kv", "--data-dir", str(places.kv_state), "--role-sockets"]
+        argv += ["--socket-dir", str(places.sockets), "--auto-compaction-retention", _HISTORY]
+        return kv_unit([*argv, *(word for url in listen for word in ("--listen", url))])
+
+    def _front(self) -> str:
+        etcd = self._places.etcd
+        argv = [self._core, "front", "--kv", f"https://127.0.0.1:{CLIENT_PORT}"]
+        argv += ["--kv-cacert", str(etcd / "ca.pem"), "--kv-cert", str(etcd / "client.pem")]
+        argv += ["--kv-key", str(etcd / "client.key"), "--socket-dir", str(self._places.sockets)]
+        return front_unit(argv)
 
     def agent(self, spec: AgentSpec) -> Outcome:
         """Run the agent."""
         host, places = self._host, self._places
+        if spec.kv_port is None:
+            told = self._told("agent")
+            spec = replace(spec, kv_port=told["spec"].get("kv_port") or 0 if told else 0)
         self._accounts(spec.admin)
         fresh = self._programs_of("agent") != self._installed()
         known = "".join(f"{line}\n" for line in spec.known_hosts)
@@ -67,6 +112,7 @@ class Setup:
         argv += ["--kv-identity", str(places.agent_key)]
         argv += ["--kv-known-hosts", str(places.known_hosts)]
         argv += ["--kv-socket", str(places.sockets / "kv.sock")]
+        argv += ["--kv-port", str(spec.kv_port)] if spec.kv_port else []
         argv += ["--name", spec.name, "--address", spec.address]
         argv += ["--lease-ttl", str(spec.lease_ttl_seconds)]
         if spec.metadata:
@@ -92,6 +138,109 @@ class Setup:
         places.admitted.parent.mkdir(mode=0o755, exist_ok=True)
         self._host.write(places.admitted, text)
         return self._outcome()
+
+    def moved(self, move: KvMove) -> Outcome:
+        """Have the agent use another KV that has the data of the one it is pinned to."""
+        path = self._places.state / "kv-pin"
+        told = self._told("agent")
+        if told is None:
+            raise ConfigError("no agent of c101 runs on this host")
+        pin = kv_pin.load(path)
+        if pin is None or pin.cluster_id != move.after:
+            self._host.run("systemctl", "stop", NAME)
+            pin = kv_pin.load(path)  # it may just have written it
+            if pin is not None and (pin.cluster_id != move.before or pin.revision > move.revision):
+                raise ConfigError(f"{path} is of another KV, or of a later time than the move")
+            kv_pin.store(path, KVPin(cluster_id=move.after, revision=move.revision))
+            self._host.changed.append(f"changed {path}")
+        spec = msgspec.convert(told["spec"], AgentSpec)
+        return self.agent(replace(spec, kv=move.kv, known_hosts=move.known_hosts))
+
+    def etcd_check(self, site: EtcdSite) -> Outcome:
+        """Say what is in the way of an etcd's member here."""
+        return Outcome(wrong=tuple(self._member.wrong(site)))
+
+    def etcd(self, spec: EtcdSpec) -> Outcome:
+        """Have all that a member needs; it is not started."""
+        self._member.install(spec)
+        return self._outcome()
+
+    def etcd_start(self, spec: EtcdSpec) -> Outcome:
+        """Begin with what was shipped."""
+        self._member.start(spec)
+        return self._outcome()
+
+    def etcd_status(self) -> Outcome:
+        """Say how the etcd fares."""
+        if broken := self._member.broken():
+            return Outcome(wrong=(broken,))
+        return Outcome(etcd=self._member.status())
+
+    def etcd_drop(self) -> Outcome:
+        """Have no member here, and no front of it."""
+        told = self._told("core")
+        if told is not None and told["spec"].get("etcd"):
+            self._forget_core()
+        self._member.drop()
+        return self._outcome()
+
+    def _forget_core(self) -> None:
+        for unit in (ENGINE_NAME, KV_NAME):
+            self._host.stop(unit)
+            self._host.remove(self._places.units / unit)
+        self._host.remove(self._places.told("core"))
+
+    def hold(self, hold: Hold) -> Outcome:
+        """Stop the engine and the KV, and write the KV to where it is shipped from.
+
+        Unless ``settle`` is called in time, ``release`` is, by the service manager.
+        """
+        host, places = self._host, self._places
+        told = self._told("core")
+        if told is None or told["spec"].get("etcd"):
+            raise ConfigError("no KV of c101's own runs on this host")
+        host.write(places.told(_BEFORE), places.told("core").read_text(), mode=0o600)
+        self._disarm()
+        host.run(
+            "systemd-run", "--quiet", f"--unit={_RELEASE}", f"--on-active={hold.seconds}",
+            str(places.bin / "c101-agent"), "setup", "release",
+        )  # fmt: skip
+        host.run("systemctl", "stop", ENGINE_NAME, KV_NAME)
+        digest = hashlib.sha256()
+        with Export(places.kv_state / DATABASE_NAME) as export:
+            descriptor = os.open(places.moving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as raw, gzip.open(raw, "wb", compresslevel=1) as out:
+                for piece in export.pieces():
+                    out.write(piece)
+                    digest.update(piece)
+                out.write(digest.digest())
+            return replace(self._outcome(), revision=export.revision)
+
+    def settle(self) -> Outcome:
+        """Leave the KV that was held stopped for good; its data stay as they are."""
+        if self._host.run("systemctl", "is-active", f"{_RELEASE}.timer", check=False) != "active":
+            raise C101Error("it took too long: the KV that was held runs again")
+        self._disarm()
+        if not self._told("core")["spec"].get("etcd"):
+            # No member was made here: nothing of the KV runs on this host any more.
+            self._forget_core()
+        self._host.remove(self._places.told(_BEFORE))
+        self._host.remove(self._places.moving)
+        return self._outcome()
+
+    def release(self) -> Outcome:
+        """Run the KV that was held, as before, and no etcd."""
+        told = self._told(_BEFORE)
+        if told is None:
+            raise ConfigError("no KV is held on this host")
+        self.etcd_drop()
+        self.core(msgspec.convert(told["spec"], CoreSpec))
+        self._host.remove(self._places.told(_BEFORE))
+        self._disarm()
+        return self._outcome()
+
+    def _disarm(self) -> None:
+        self._host.run("systemctl", "stop", f"{_RELEASE}.timer", check=False)
 
     def new_key(self) -> Outcome:
         """Make a key to take the agent's place, unless there is one."""
@@ -120,6 +269,7 @@ class Setup:
         host, places = self._host, self._places
         for unit in (NAME, ENGINE_NAME, KV_NAME):
             host.stop(unit)
+        self._member.drop()
         if places.state.is_dir():
             asyncio.run(self._unload_units())
         for unit in (NAME, ENGINE_NAME, KV_NAME):

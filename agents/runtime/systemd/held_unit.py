@@ -15,7 +15,8 @@ _AT_REST = frozenset({"inactive", "failed"})
 class HeldUnit:
     """``lock`` serialises what changes the unit; ``path`` is its D-Bus object, "" before there is.
 
-    ``said``: how the last job of it ended, where the unit itself does not show it.
+    ``said``: how the last job of it ended, where the unit itself does not show it. ``jobs``: how
+    many are under way.
     """
 
     name: str
@@ -23,6 +24,7 @@ class HeldUnit:
     path: str = ""
     properties: Properties = field(default_factory=dict)
     said: str = ""
+    jobs: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

@@ -125,7 +125,9 @@ class SystemdUnitManager:
             await self._note(held, replace(note, restart=answered, asked="", invocation=""))
         if note.unloading:
             async with held.lock:
-                await self._stop_and_forget(held)
+                # One at rest goes by itself, once it was read.
+                if self._held.get(held.name) is held:
+                    await self._stop_and_forget(held)
 
     async def close(self) -> None:
         """Let go. Units run on."""
@@ -295,11 +297,15 @@ class SystemdUnitManager:
 
     def _follow(self, held: HeldUnit, job: "asyncio.Future[str]") -> None:
         held.said = ""
+        held.jobs += 1
         self._spawn(self._until_ended(held, job), f"job of {held.name}")
 
     async def _until_ended(self, held: HeldUnit, job: "asyncio.Future[str]") -> None:
-        with suppress(LinkError):
-            held.said = _JOB_TEXTS.get(await job, "")
+        try:
+            with suppress(LinkError):
+                held.said = _JOB_TEXTS.get(await job, "")
+        finally:
+            held.jobs -= 1
         self._states.mark(held)
 
     async def _stop_and_forget(self, held: HeldUnit) -> None:
@@ -329,7 +335,10 @@ class SystemdUnitManager:
             self._publish(held)
 
     def _publish(self, held: HeldUnit) -> None:
-        if self._held.get(held.name) is held:
+        # With a wish noted whose job has not begun, how the run before ended would look like its
+        # answer. What becomes of the job is read when it ends.
+        queued = held.jobs and held.at_rest
+        if self._held.get(held.name) is held and not queued:
             self._publisher.put(held.name, held.describe)
 
     def _on_read(self, held: HeldUnit) -> None:

@@ -91,8 +91,16 @@ class UnitStates:
                 logger.debug("not read", extra={"unit": held.name, "reason": str(exc)})
 
     async def read(self, held: HeldUnit) -> None:
-        """Ask systemd for the unit's properties. Raises LinkError, ManagerError."""
+        """Ask systemd for the unit's properties. Raises LinkError, ManagerError.
+
+        Nothing is read of one that was let go of, nor kept of one that is while it is read.
+        """
+        path = held.path
+        if not path:
+            return
         clock = self._clock
         booted_us = int((clock.time() - clock.monotonic()) * 1_000_000)
-        held.properties = kept_of(await self._bus.properties(held.path), booted_us)
-        self._changed(held)
+        properties = kept_of(await self._bus.properties(path), booted_us)
+        if held.path == path:
+            held.properties = properties
+            self._changed(held)

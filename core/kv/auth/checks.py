@@ -5,11 +5,11 @@ writes is checked when it is staged, in the same step of the write gate.
 """
 
 from collections.abc import Generator, Iterator, Sequence
+from typing import Protocol
 
 from c101.core.kv import refusal
 from c101.core.kv.auth.authority import Authority
 from c101.core.kv.auth.caller import Caller
-from c101.core.kv.lessor import Lessor
 from c101.core.kv.refusal import refuse
 from c101.core.proto import rpc_pb2
 
@@ -18,6 +18,14 @@ KEYS_PER_STEP = 2_000
 
 #: Yields where others may have a turn.
 Checking = Generator[None, None, None]
+
+
+class Leases(Protocol):
+    """Knows which keys hang on a lease."""
+
+    def attached(self, lease_id: int, /) -> Sequence[bytes]:
+        """Return them; none of a lease that is not there."""
+        ...
 
 
 def check_read(auth: Authority, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
@@ -45,20 +53,19 @@ def _check(auth: Authority, caller: Caller, key: bytes, range_end: bytes, *, wri
 
 
 def check_put(
-    auth: Authority, lessor: Lessor, caller: Caller, request: rpc_pb2.PutRequest
+    auth: Authority, leases: Leases, caller: Caller, request: rpc_pb2.PutRequest
 ) -> Checking:
     """Check a put that is being staged."""
     auth.require_fresh(caller)
-    yield from _check_put(auth, lessor, caller, request)
-
-
-def _check_put(
-    auth: Authority, lessor: Lessor, caller: Caller, request: rpc_pb2.PutRequest
-) -> Checking:
-    check_write(auth, caller, request.key)
+    check_put_keys(auth, caller, request)
     if request.lease:
         # Who cannot end a lease must not hang keys on it.
-        yield from check_lease(auth, lessor, caller, request.lease)
+        yield from check_lease(auth, leases, caller, request.lease)
+
+
+def check_put_keys(auth: Authority, caller: Caller, request: rpc_pb2.PutRequest) -> None:
+    """Check a put but for its lease."""
+    check_write(auth, caller, request.key)
     if request.prev_kv:
         check_read(auth, caller, request.key)
 
@@ -80,19 +87,29 @@ def _check_delete_range(
 
 
 def check_txn(
-    auth: Authority, lessor: Lessor, caller: Caller, request: rpc_pb2.TxnRequest
+    auth: Authority, leases: Leases, caller: Caller, request: rpc_pb2.TxnRequest
 ) -> Checking:
     """Check all of a transaction that is being staged: both branches, at every depth."""
     auth.require_fresh(caller)
+    for lease_id in check_txn_keys(auth, caller, request):
+        yield from check_lease(auth, leases, caller, lease_id)
+
+
+def check_txn_keys(auth: Authority, caller: Caller, request: rpc_pb2.TxnRequest) -> list[int]:
+    """Check all of a transaction but the leases that it hangs keys on; return these."""
+    leases = []
     for part in _transactions(request):
         _check_compares(auth, caller, part)
         for op in _operations(part):
             if op.HasField("request_put"):
-                yield from _check_put(auth, lessor, caller, op.request_put)
+                check_put_keys(auth, caller, op.request_put)
+                if op.request_put.lease:
+                    leases.append(op.request_put.lease)
             elif op.HasField("request_delete_range"):
                 _check_delete_range(auth, caller, op.request_delete_range)
             elif op.HasField("request_range"):
                 check_read(auth, caller, op.request_range.key, op.request_range.range_end)
+    return list(dict.fromkeys(leases))
 
 
 def check_read_only_txn(auth: Authority, caller: Caller, request: rpc_pb2.TxnRequest) -> None:
@@ -121,13 +138,13 @@ def _operations(request: rpc_pb2.TxnRequest) -> Iterator[rpc_pb2.RequestOp]:
     yield from request.failure
 
 
-def check_lease(auth: Authority, lessor: Lessor, caller: Caller, lease_id: int) -> Checking:
+def check_lease(auth: Authority, leases: Leases, caller: Caller, lease_id: int) -> Checking:
     """Check that *caller* may write every key of a lease, as who ends or renews it does.
 
     What hangs on it and is not durable does not count: that could as well have come later.
     """
     if not auth.is_admin(caller):
-        yield from _check_each(auth, caller, lessor.attached(lease_id), write=True)
+        yield from _check_each(auth, caller, leases.attached(lease_id), write=True)
 
 
 def check_lease_keys(auth: Authority, caller: Caller, keys: Sequence[bytes]) -> Checking:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from c101.agents.runtime.systemd.held_unit import HeldUnit
 from c101.agents.runtime.systemd.unit_files import Note, UnitFiles
 from c101.agents.runtime.systemd.unit_manager import SystemdUnitManager
 from c101.core.errors import ConflictError
@@ -50,6 +51,31 @@ async def test_an_end_between_the_wish_and_its_note(tmp_path: Path, *, started: 
         assert unit.restart == ("2:x" if started else "1:")
         assert unit.active == "active"
         await forget_all(manager)
+
+
+async def test_an_end_while_several_were_unloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each goes once, whoever of two is the first to see that it is at rest."""
+    really = SystemdUnitManager._forget
+
+    async def slowly(manager: SystemdUnitManager, held: HeldUnit) -> None:
+        await asyncio.sleep(0.1)
+        await really(manager, held)
+
+    monkeypatch.setattr(SystemdUnitManager, "_forget", slowly)
+    files = UnitFiles(tmp_path)
+    files.make()
+    for number in range(3):
+        name = f"gone{number}.service"
+        files.write(name, f"[Service]\n{SLEEPER}\n".encode(), Note(hash="h"))
+        note = files.read()[name]
+        files.note(name, replace(note, unloading=True))
+    async with manager_of(tmp_path) as manager:
+        async with asyncio.timeout(10):
+            while await manager.units():
+                await asyncio.sleep(0.05)
+    assert files.read() == {}
 
 
 async def test_an_end_between_the_text_and_its_note(tmp_path: Path) -> None:
