@@ -179,15 +179,14 @@ def _know(etcd: "HighAvailability") -> None:
 
     Their keys were compared with those of the machines' records.
     """
-    from c101.agents.ssh.known_hosts import SSH_PORT, known_name
     from c101.agents.ssh.public_key import parse_public_key
-    from c101.agents.ssh.trust import remember
+    from c101.agents.ssh.trust import name_of, remember
     from c101.core.config import known_hosts_path
 
     for seat in etcd.seats:
         target = seat.host.link.target
         for key in target.host_keys:
-            name = known_name(target.host, target.port or SSH_PORT)
+            name = name_of(target.host, target.port)
             remember(known_hosts_path(os.environ), name, parse_public_key(key))
 
 
