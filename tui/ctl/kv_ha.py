@@ -222,12 +222,13 @@ async def _wrong(scene: _Scene, etcd: "HighAvailability", folder: "Path | None")
 
 async def _joined(there: Session, scene: _Scene, told: "Mapping[str, bool | C101Error]") -> None:
     """Wait until every agent is heard of by the etcd. Raises C101Error: one is not."""
+    from c101.agents.install.host import SetupError
     from c101.tui.ctl.waiting import mirrored
 
     for name, outcome in told.items():
         if isinstance(outcome, C101Error):
-            outcome.hint = "the engines wait for it: run this again when that is mended"
-            raise type(outcome)(f"{name}: {outcome}", hint=outcome.hint) from outcome
+            hint = "the engines wait for it: run this again when that is mended"
+            raise SetupError(f"{name}: {outcome}", hint=hint) from outcome
 
     def absent(state: "ClusterState") -> list[str]:
         missing = []

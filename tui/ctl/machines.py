@@ -271,10 +271,16 @@ async def _there(machine: "Machine", current: Session, trust: Trust) -> "AsyncIt
 
 def _spare_the_kv(machine: "Machine", cores: "Cores", *, force: bool) -> None:
     """Raise ConfigError for a machine of the KV, unless *force* is set."""
-    if cores.has(machine.id) and not force:
+    if not cores.has(machine.id) or force:
+        return
+    if cores.others(machine.id):
         raise ConfigError(
-            f"{machine.name} runs the KV: without it the cluster ends", hint="--force ends it"
+            f"{machine.name} runs the KV with others: without it none of these may fail",
+            hint="--force removes it; docs/etcd.md says how another takes its place",
         )
+    raise ConfigError(
+        f"{machine.name} runs the KV: without it the cluster ends", hint="--force ends it"
+    )
 
 
 async def _each(
