@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,9 @@ _RELEASE = "c101-release"
 _BEFORE = "core-before"
 #: History that the KV keeps; without it the database would only grow.
 _HISTORY = "24h"
+#: Units may take so long to stop (systemd: DefaultTimeoutStopSec), and a little more.
+_STOP_SECONDS_MAX = 100.0
+_LOOK_SECONDS = 0.05
 _GROUPS = (AGENTS_GROUP, *map(role_group, (ADMIN, OPERATOR, VIEWER)))
 
 
@@ -326,11 +330,16 @@ class Setup:
             lifeline=None,
             environment={},
         )
-        async with runtime_of(settings, SystemClock()) as manager:
+        clock = SystemClock()
+        async with runtime_of(settings, clock) as manager:
             for unit in await manager.units():
-                await manager.stop(unit.name)
                 await manager.unload(unit.name)
                 self._host.changed.append(f"stopped {unit.name}")
+            # What is left after that is systemd's to kill: its file goes all the same.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_SECONDS_MAX):
+                    while await manager.units():
+                        await clock.sleep(_LOOK_SECONDS)
 
     # ---- parts ----
 
