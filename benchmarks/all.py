@@ -38,6 +38,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] =
     ),
     ("The agent on real machines", "benchmarks.hosts", (), ("--rounds", "11")),
     ("Twenty real machines", "benchmarks.many_hosts", (), None),
+    ("One command on twenty real machines", "benchmarks.fan_out", (), None),
     ("The console's widgets", "benchmarks.widgets", (), None),
     ("The etcd client beside aetcd", "benchmarks.client", (), None),
     ("The RPC alone", "benchmarks.rpc", (), None),

@@ -114,6 +114,8 @@ class RoleSockets:
         rights = Rights(
             root=False,
             read=ReadableKeys(role, self._keyspace, self._named_on),
+            # What a secret becomes after its unit has moved is not for who had the unit.
+            watch=ReadableKeys(role, self._keyspace, lambda _machine: ()),
             write=WritableKeys(role, self._keyspace),
         )
         path = self._directory / f"kv-{role}.sock"

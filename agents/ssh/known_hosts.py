@@ -154,12 +154,8 @@ def parse_known_hosts(text: str, source: str) -> list[_Line]:
 
 def known_hosts_line(host: str, port: int, key: PublicKey) -> str:
     """Return the line that makes *key* the key of *host*."""
-    return f"{known_name(host, port)} {key.line}"
-
-
-def known_name(host: str, port: int) -> str:
-    """Return what such a file calls a host."""
-    return host if port == SSH_PORT else f"[{host}]:{port}"
+    name = host if port == SSH_PORT else f"[{host}]:{port}"
+    return f"{name} {key.line}"
 
 
 def check_host(host: str) -> str:

@@ -6,7 +6,7 @@ whole, and only by one program at a time.
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +33,21 @@ def forget(path: Path, name: str) -> int:
 
     _change(path, without)
     return gone
+
+
+def replace_keys(path: Path, old: Collection[str], new: Sequence[str]) -> None:
+    """Know by *new* keys every host that has one of the *old* ones. Raises ConfigError."""
+
+    def replaced(text: str) -> str:
+        lines: dict[str, None] = {}
+        for line in text.splitlines(keepends=True):
+            name, _, key = line.rstrip("\n").partition(" ")
+            fresh = [f"{name} {one}\n" for one in new] if key in old else [line]
+            lines.update(dict.fromkeys(fresh))
+        return "".join(lines)
+
+    if path.exists():
+        _change(path, replaced)
 
 
 def remembered(path: Path) -> list[tuple[str, PublicKey]]:

@@ -184,7 +184,7 @@ class WatchSession:
         auth = self._context.auth
         try:
             caller = auth.caller_of(self._stream)
-            checks.check_read(auth, caller, request.key or FIRST_KEY, request.range_end)
+            checks.check_watch(auth, caller, request.key or FIRST_KEY, request.range_end)
         except RpcError as exc:
             code = exc.status.name.title().replace("_", "")
             return f"rpc error: code = {code} desc = {exc.message}"

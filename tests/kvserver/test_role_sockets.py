@@ -181,6 +181,11 @@ async def _watch_a_secret(client: Client) -> None:
         await anext(watch)
 
 
+async def _watch_ones_own_secret(client: Client) -> None:
+    async with client.watch(KEYSPACE.secret("own"), start_revision=1) as watch:
+        await anext(watch)
+
+
 async def _guess_a_secret(client: Client) -> None:
     guess = txn.value(KEYSPACE.secret("other")).equals("other")
     await client.transaction(compare=[guess], success=[], failure=[])
@@ -209,6 +214,7 @@ DEEDS: dict[str, tuple[Deed, set[str]]] = {
     "others secret": (_secret("other"), set()),
     "all secrets": (lambda c: c.get_prefix(KEYSPACE.secrets), set()),
     "watch secrets": (_watch_a_secret, set()),
+    "watch one's own secret": (_watch_ones_own_secret, set()),
     "guess a secret": (_guess_a_secret, set()),
     "all there is": (lambda c: c.get_prefix(""), set()),
     "write a secret": (lambda c: c.put(KEYSPACE.secret("own"), "mine"), set()),

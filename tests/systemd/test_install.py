@@ -308,6 +308,41 @@ def test_agents_get_new_keys_and_the_old_ones_open_nothing(person: Person) -> No
     assert "no key" in person.site.ctl("machines", "rotate-keys", "m1").stderr
 
 
+def test_machines_get_new_host_keys_and_nobody_is_shut_out(person: Person) -> None:
+    steady = person.starts("steady.service", SLEEPER)
+    pid = steady.run("systemctl", "show", "--value", "--property=MainPID", "steady").stdout
+    names = ("m1", "m2")
+    public = {
+        name: person.machine(name).root / "etc/ssh/ssh_host_ed25519_key.pub" for name in names
+    }
+    before = {name: path.read_text().split()[1] for name, path in public.items()}
+    rows = person.site.json("machines", "rotate-host-keys", *names)
+    assert [row["name"] for row in rows] == list(names)
+    after = {name: path.read_text().split()[1] for name, path in public.items()}
+    for name in names:
+        assert before[name] != after[name]
+        record = person.site.ok("get", "--raw", f"/c101/machines/{_id_of(person, name)}/record")
+        assert after[name] in record
+        assert before[name] not in record
+        left = person.machine(name).run("ls", "/etc/ssh").stdout
+        assert "c101" not in left
+    for machine in person.lab.machines:
+        known = (machine.root / "etc/c101/known_hosts").read_text()
+        assert before["m1"] not in known
+        assert (after["m1"] in known) == (machine.name != "m1")
+        machine.run("systemctl", "restart", "c101-agent")
+    until(lambda: person.states() == READY)
+    # What an upgrade writes again is what is trusted now.
+    assert all(row["changed"] == [] for row in person.site.json("machines", "upgrade"))
+    assert steady.run("systemctl", "show", "--value", "--property=MainPID", "steady").stdout == pid
+    person.types("c101ctl destroy steady.service")
+
+
+def _id_of(person: Person, name: str) -> str:
+    rows = person.site.json("list-machines")
+    return next(str(row["id"]) for row in rows if row["name"] == name)
+
+
 def test_a_machine_that_is_removed_keeps_no_trace(person: Person) -> None:
     m3 = person.machine("m3")
     for number in range(3):

@@ -179,15 +179,14 @@ def _know(etcd: "HighAvailability") -> None:
 
     Their keys were compared with those of the machines' records.
     """
-    from c101.agents.ssh.known_hosts import SSH_PORT, known_name
     from c101.agents.ssh.public_key import parse_public_key
-    from c101.agents.ssh.trust import remember
+    from c101.agents.ssh.trust import name_of, remember
     from c101.core.config import known_hosts_path
 
     for seat in etcd.seats:
         target = seat.host.link.target
         for key in target.host_keys:
-            name = known_name(target.host, target.port or SSH_PORT)
+            name = name_of(target.host, target.port)
             remember(known_hosts_path(os.environ), name, parse_public_key(key))
 
 
@@ -223,12 +222,13 @@ async def _wrong(scene: _Scene, etcd: "HighAvailability", folder: "Path | None")
 
 async def _joined(there: Session, scene: _Scene, told: "Mapping[str, bool | C101Error]") -> None:
     """Wait until every agent is heard of by the etcd. Raises C101Error: one is not."""
+    from c101.agents.install.host import SetupError
     from c101.tui.ctl.waiting import mirrored
 
     for name, outcome in told.items():
         if isinstance(outcome, C101Error):
-            outcome.hint = "the engines wait for it: run this again when that is mended"
-            raise type(outcome)(f"{name}: {outcome}", hint=outcome.hint) from outcome
+            hint = "the engines wait for it: run this again when that is mended"
+            raise SetupError(f"{name}: {outcome}", hint=hint) from outcome
 
     def absent(state: "ClusterState") -> list[str]:
         missing = []

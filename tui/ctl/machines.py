@@ -10,6 +10,7 @@ import click
 
 from c101.core.errors import C101Error, ConfigError, LinkError
 from c101.core.model.machine import parse_metadata
+from c101.tui.ctl.host_keys import rotate_host_keys_command
 from c101.tui.ctl.hosts import accept_option
 from c101.tui.ctl.intents import cordon_command, drain_command, uncordon_command
 from c101.tui.ctl.membership import (
@@ -17,13 +18,13 @@ from c101.tui.ctl.membership import (
     agent_folder,
     asked_host,
     cluster_of,
-    document,
     hosts_of_kv,
     kv_port_option,
     metadata_option,
+    report,
     teller,
 )
-from c101.tui.ctl.output import print_error, print_json, print_table, say
+from c101.tui.ctl.output import say
 from c101.tui.ctl.reaching import Trust, target_of
 from c101.tui.ctl.session import Options, Session, session
 
@@ -44,7 +45,7 @@ def machines_command() -> None:
     """Make hosts machines of the cluster, and take them out again."""
 
 
-for _command in (cordon_command, uncordon_command, drain_command):
+for _command in (cordon_command, uncordon_command, drain_command, rotate_host_keys_command):
     machines_command.add_command(_command)
 
 
@@ -111,7 +112,7 @@ def add_command(
 
             return await _each(hosts, one)
 
-    _report(options, hosts, asyncio.run(added()), dry_run=dry_run)
+    report(options, hosts, asyncio.run(added()), dry_run=dry_run)
 
 
 @machines_command.command("upgrade")
@@ -209,7 +210,7 @@ def remove_command(
 
             return await _each(machines, one)
 
-    _report(options, machines, asyncio.run(removed()), dry_run=False)
+    report(options, machines, asyncio.run(removed()), dry_run=False)
 
 
 def _roll(
@@ -252,7 +253,7 @@ def _roll(
         return done
 
     done = asyncio.run(rolled())
-    _report(options, tuple(done), list(done.values()), dry_run=False)
+    report(options, tuple(done), list(done.values()), dry_run=False)
 
 
 @asynccontextmanager
@@ -270,10 +271,16 @@ async def _there(machine: "Machine", current: Session, trust: Trust) -> "AsyncIt
 
 def _spare_the_kv(machine: "Machine", cores: "Cores", *, force: bool) -> None:
     """Raise ConfigError for a machine of the KV, unless *force* is set."""
-    if cores.has(machine.id) and not force:
+    if not cores.has(machine.id) or force:
+        return
+    if cores.others(machine.id):
         raise ConfigError(
-            f"{machine.name} runs the KV: without it the cluster ends", hint="--force ends it"
+            f"{machine.name} runs the KV with others: without it none of these may fail",
+            hint="--force removes it; docs/etcd.md says how another takes its place",
         )
+    raise ConfigError(
+        f"{machine.name} runs the KV: without it the cluster ends", hint="--force ends it"
+    )
 
 
 async def _each(
@@ -290,38 +297,3 @@ async def _each(
                 return error
 
     return list(await asyncio.gather(*map(one, dict.fromkeys(names))))
-
-
-def _report(
-    options: Options,
-    names: tuple[str, ...],
-    results: "list[Member | C101Error]",
-    *,
-    dry_run: bool,
-) -> None:
-    """Print what was done of each; raise the first error when there was one."""
-    pairs = list(zip(dict.fromkeys(names), results, strict=True))
-    failed = [(name, result) for name, result in pairs if isinstance(result, C101Error)]
-    done = [result for _, result in pairs if not isinstance(result, C101Error)]
-    if options.json:
-        errors = [
-            {"host": name, "error": {"code": error.code, "message": str(error), "hint": error.hint}}
-            for name, error in failed
-        ]
-        print_json([*map(document, done), *errors])
-    elif dry_run:
-        print_table(
-            ("HOST", "WOULD"), [(m.host, one) for m in done for one in m.changed], legend=True
-        )
-    else:
-        rows = [(m.name, m.machine_id[:8], m.host, _summary(m)) for m in done]
-        if rows:
-            print_table(("NAME", "ID", "HOST", "DONE"), rows, legend=True)
-    if failed:
-        for _, error in failed[1:] if not options.json else ():
-            print_error(error.code, str(error), error.hint, json=False)
-        raise failed[0][1]
-
-
-def _summary(member: "Member") -> str:
-    return f"{len(member.changed)} changes" if member.changed else "nothing: it was as wanted"

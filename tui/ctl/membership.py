@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import click
 
 from c101.core.config import cluster_path
-from c101.core.errors import ConfigError, LinkError
-from c101.tui.ctl.output import say
+from c101.core.errors import C101Error, ConfigError, LinkError
+from c101.tui.ctl.output import print_error, print_json, print_table, say
 from c101.tui.ctl.reaching import Trust, linked
 from c101.tui.ctl.session import Options, Session
 
@@ -152,3 +152,38 @@ def write_down(name: str, kv: str, *, instead: bool = False) -> str:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     return f"  {path} says where it is"
+
+
+def report(
+    options: Options,
+    names: tuple[str, ...],
+    results: "list[Member | C101Error]",
+    *,
+    dry_run: bool,
+) -> None:
+    """Print what was done of each; raise the first error when there was one."""
+    pairs = list(zip(dict.fromkeys(names), results, strict=True))
+    failed = [(name, result) for name, result in pairs if isinstance(result, C101Error)]
+    done = [result for _, result in pairs if not isinstance(result, C101Error)]
+    if options.json:
+        errors = [
+            {"host": name, "error": {"code": error.code, "message": str(error), "hint": error.hint}}
+            for name, error in failed
+        ]
+        print_json([*map(document, done), *errors])
+    elif dry_run:
+        print_table(
+            ("HOST", "WOULD"), [(m.host, one) for m in done for one in m.changed], legend=True
+        )
+    else:
+        rows = [(m.name, m.machine_id[:8], m.host, _summary(m)) for m in done]
+        if rows:
+            print_table(("NAME", "ID", "HOST", "DONE"), rows, legend=True)
+    if failed:
+        for _, error in failed[1:] if not options.json else ():
+            print_error(error.code, str(error), error.hint, json=False)
+        raise failed[0][1]
+
+
+def _summary(member: "Member") -> str:
+    return f"{len(member.changed)} changes" if member.changed else "nothing: it was as wanted"

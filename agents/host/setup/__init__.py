@@ -15,6 +15,9 @@ reads one JSON document on its standard input, does only what is not done yet, a
     hold      stop the KV and write it down; ``settle`` leaves it so, ``release``
               brings it back, and is called by itself when nobody does          → {revision}
     moved     have the agent use a KV that has the data of the one before       → {changed}
+    new-host-keys, use-host-keys
+              make keys for sshd, have it use them                              → {keys}
+    trust     have the agent know the KV's hosts by these keys                  → {changed}
     upgrade   run what runs here by the programs that are installed now       → {changed}
     remove    stop all of it with its units, and remove every trace           → {changed}
 

@@ -16,6 +16,7 @@ from c101.agents.host.setup.spec import (
     Hold,
     KvMove,
     Outcome,
+    Trusted,
 )
 from c101.agents.host.setup.verbs import Setup
 from c101.core.errors import ConfigError
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         "agent": (AgentSpec, setup.agent),
         "admit": (Admission, setup.admit),
         "moved": (KvMove, setup.moved),
+        "trust": (Trusted, setup.trust),
         "etcd-check": (EtcdSite, setup.etcd_check),
         "etcd": (EtcdSpec, setup.etcd),
         "etcd-start": (EtcdSpec, setup.etcd_start),
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         "etcd-drop": setup.etcd_drop,
         "settle": setup.settle,
         "release": setup.release,
+        "new-host-keys": setup.new_host_keys,
+        "use-host-keys": setup.use_host_keys,
         "upgrade": setup.upgrade,
         "remove": setup.remove,
     }

@@ -103,6 +103,15 @@ class KvMove:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """A host whose keys were ``before`` has ``after`` as well, or ``alone``: public keys."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """The agent of a machine, and the public keys that it may log in with; none shut it out."""
 
@@ -114,11 +123,13 @@ class Admission:
 class Outcome:
     """What came of a verb: what it changed, in words, and what it was asked for.
 
-    That is a key, what is in the way of becoming a member, the revision of a snapshot, or the etcd.
+    That is a key or several, what is in the way of becoming a member, the revision of a snapshot,
+    or the etcd.
     """
 
     changed: tuple[str, ...] = ()
     key: str = ""
+    keys: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     revision: int = 0
     etcd: EtcdStatus | None = None

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from c101.agents.host.service_unit import (
 from c101.agents.host.setup.admitted import admit
 from c101.agents.host.setup.etcd import CLIENT_PORT, EtcdMember
 from c101.agents.host.setup.host import Host
+from c101.agents.host.setup.host_keys import HostKeys, with_keys
 from c101.agents.host.setup.places import PROGRAMS, RELAY_USER, Places
 from c101.agents.host.setup.spec import (
     Admission,
@@ -36,6 +38,7 @@ from c101.agents.host.setup.spec import (
     Hold,
     KvMove,
     Outcome,
+    Trusted,
 )
 from c101.agents.machine import facts
 from c101.agents.ssh.keys import ensure_key
@@ -52,6 +55,9 @@ _RELEASE = "c101-release"
 _BEFORE = "core-before"
 #: History that the KV keeps; without it the database would only grow.
 _HISTORY = "24h"
+#: Units may take so long to stop (systemd: DefaultTimeoutStopSec), and a little more.
+_STOP_SECONDS_MAX = 100.0
+_LOOK_SECONDS = 0.05
 _GROUPS = (AGENTS_GROUP, *map(role_group, (ADMIN, OPERATOR, VIEWER)))
 
 
@@ -62,6 +68,7 @@ class Setup:
         self._places = places
         self._host = host
         self._member = EtcdMember(places, host)
+        self._host_keys = HostKeys(places.root / "etc/ssh", host)
 
     def key(self) -> Outcome:
         """Make the agent's key, unless there is one."""
@@ -242,6 +249,31 @@ class Setup:
     def _disarm(self) -> None:
         self._host.run("systemctl", "stop", f"{_RELEASE}.timer", check=False)
 
+    def trust(self, trusted: Trusted) -> Outcome:
+        """Have the agent know a host by other keys as well, or by them alone, if it knows it.
+
+        That is read when the agent connects next: nothing is started anew.
+        """
+        told = self._told("agent")
+        if told is None:
+            raise ConfigError("no agent of c101 runs on this host")
+        spec = msgspec.convert(told["spec"], AgentSpec)
+        lines = with_keys(spec.known_hosts, trusted)
+        if lines != spec.known_hosts:
+            self._host.write(self._places.known_hosts, "".join(f"{line}\n" for line in lines))
+            self._keep("agent", replace(spec, known_hosts=lines))
+        return self._outcome()
+
+    def new_host_keys(self) -> Outcome:
+        """Make keys to take the place of sshd's, unless there are some."""
+        keys = self._host_keys.make()
+        return replace(self._outcome(), keys=keys)
+
+    def use_host_keys(self) -> Outcome:
+        """Have sshd use the keys that were made."""
+        self._host_keys.use()
+        return self._outcome()
+
     def new_key(self) -> Outcome:
         """Make a key to take the agent's place, unless there is one."""
         return Outcome(key=ensure_key(self._places.next_key).line)
@@ -298,11 +330,16 @@ class Setup:
             lifeline=None,
             environment={},
         )
-        async with runtime_of(settings, SystemClock()) as manager:
+        clock = SystemClock()
+        async with runtime_of(settings, clock) as manager:
             for unit in await manager.units():
-                await manager.stop(unit.name)
                 await manager.unload(unit.name)
                 self._host.changed.append(f"stopped {unit.name}")
+            # What is left after that is systemd's to kill: its file goes all the same.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_SECONDS_MAX):
+                    while await manager.units():
+                        await clock.sleep(_LOOK_SECONDS)
 
     # ---- parts ----
 

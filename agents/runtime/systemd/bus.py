@@ -127,6 +127,9 @@ class ManagerBus:
         if the connection ends before.
         """
         (path,) = await self.manager(member, "s" * len(arguments), *arguments)
+        # Asked for what it is at already, systemd names the job that it has.
+        if (known := self._jobs.get(path)) is not None:
+            return known
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         if path in self._ended:
             future.set_result(self._ended.pop(path))

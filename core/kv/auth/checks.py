@@ -5,16 +5,19 @@ writes is checked when it is staged, in the same step of the write gate.
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from c101.core.kv import refusal
 from c101.core.kv.auth.authority import Authority
 from c101.core.kv.auth.caller import Caller
+from c101.core.kv.auth.rights import Keys, Rights
 from c101.core.kv.refusal import refuse
 from c101.core.proto import rpc_pb2
 
 #: Keys of a lease looked at before others get a turn.
 KEYS_PER_STEP = 2_000
+
+What = Literal["read", "watch", "write"]
 
 #: Yields where others may have a turn.
 Checking = Generator[None, None, None]
@@ -30,15 +33,20 @@ class Leases(Protocol):
 
 def check_read(auth: Authority, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
     """Check that *caller* may read a range, in the forms of a request."""
-    _check(auth, caller, key, range_end, write=False)
+    _check(auth, caller, key, range_end, "read")
+
+
+def check_watch(auth: Authority, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
+    """Check that *caller* may follow a range, in the forms of a request."""
+    _check(auth, caller, key, range_end, "watch")
 
 
 def check_write(auth: Authority, caller: Caller, key: bytes, range_end: bytes = b"") -> None:
     """Check that *caller* may put or delete a range, in the forms of a request."""
-    _check(auth, caller, key, range_end, write=True)
+    _check(auth, caller, key, range_end, "write")
 
 
-def _check(auth: Authority, caller: Caller, key: bytes, range_end: bytes, *, write: bool) -> None:
+def _check(auth: Authority, caller: Caller, key: bytes, range_end: bytes, what: What) -> None:
     if caller.trusted:
         return
     if not caller.revision:
@@ -46,10 +54,15 @@ def _check(auth: Authority, caller: Caller, key: bytes, range_end: bytes, *, wri
     rights = auth.rights(caller)
     if rights is None:
         raise refuse(refusal.PERMISSION_DENIED)
-    spans = rights.write if write else rights.read
-    if not (rights.root or spans.covers(key, range_end)):
-        auth.denied(caller, f"to {'write' if write else 'read'} {key!r}")
+    if not (rights.root or _keys(rights, what).covers(key, range_end)):
+        auth.denied(caller, f"to {what} {key!r}")
         raise refuse(refusal.PERMISSION_DENIED)
+
+
+def _keys(rights: Rights, what: What) -> Keys:
+    if what == "write":
+        return rights.write
+    return rights.read if what == "read" or rights.watch is None else rights.watch
 
 
 def check_put(
@@ -144,18 +157,18 @@ def check_lease(auth: Authority, leases: Leases, caller: Caller, lease_id: int) 
     What hangs on it and is not durable does not count: that could as well have come later.
     """
     if not auth.is_admin(caller):
-        yield from _check_each(auth, caller, leases.attached(lease_id), write=True)
+        yield from _check_each(auth, caller, leases.attached(lease_id), "write")
 
 
 def check_lease_keys(auth: Authority, caller: Caller, keys: Sequence[bytes]) -> Checking:
     """Check that *caller* may read every one of *keys*, which hang on a lease."""
     if not auth.is_admin(caller):
-        yield from _check_each(auth, caller, keys, write=False)
+        yield from _check_each(auth, caller, keys, "read")
 
 
-def _check_each(auth: Authority, caller: Caller, keys: Sequence[bytes], *, write: bool) -> Checking:
+def _check_each(auth: Authority, caller: Caller, keys: Sequence[bytes], what: What) -> Checking:
     for first in range(0, len(keys), KEYS_PER_STEP):
         if first:
             yield
         for key in keys[first : first + KEYS_PER_STEP]:
-            _check(auth, caller, key, b"", write=write)
+            _check(auth, caller, key, b"", what)

@@ -23,11 +23,16 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """Where a user may read and write; with ``root`` everywhere, and administer too."""
+    """Where a user may read and write; with ``root`` everywhere, and administer too.
+
+    ``watch`` is where changes may be followed: where nothing is said, wherever may be read. A watch
+    is looked at when it begins, and goes on when what was permitted no longer is.
+    """
 
     root: bool
     read: Keys
     write: Keys
+    watch: Keys | None = None
 
 
 def rights_of(user: User, roles: Mapping[str, Role]) -> Rights:

@@ -99,7 +99,7 @@ async def _watch(asking: Asking, message: bytes) -> None:
     request = _parsed(rpc_pb2.WatchRequest, message)
     if request.HasField("create_request"):
         wanted = request.create_request
-        checks.check_read(asking.auth, asking.caller, wanted.key, wanted.range_end)
+        checks.check_watch(asking.auth, asking.caller, wanted.key, wanted.range_end)
 
 
 async def _alarm(asking: Asking, message: bytes) -> None:

@@ -179,3 +179,13 @@ async def test_what_a_unit_uses_is_counted(machine: Machine) -> None:
     await machine.units.stop("busy.service")
     await machine.until_state("busy.service", "inactive", "dead")
     assert (await machine.now("busy.service")).resources is None
+
+
+async def test_a_stop_that_is_asked_for_twice_is_told_of_when_it_is_done(
+    machine: Machine, units: SystemdUnitManager
+) -> None:
+    await machine.run("slow.service", f"{SLEEPER}\nExecStop=/bin/sleep 1")
+    await machine.until_state("slow.service", "active", "running")
+    for _ in range(3):
+        await units.stop("slow.service")
+    await machine.until("slow.service", lambda unit: unit.active in {"inactive", "failed"})
