@@ -25,8 +25,6 @@ from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.roles import OPERATOR, VIEWER, ReadableKeys, WritableKeys, agent_role
 from c101.core.rpc.dial import UnixDialer
 from c101.core.socket_group import AGENTS_GROUP, give_to_group, role_group
-from c101.core.units.file import UnitFile
-from c101.core.units.name import UnitName
 from c101.core.units.requirements import Requirements
 
 logger = logging.getLogger(__name__)
@@ -88,7 +86,7 @@ class RoleSockets:
             parsed = self._keyspace.parse(key)
             if parsed is None or parsed.kind != "unit_file" or b"Secret" not in kv.value:
                 continue
-            asks = _asks(parsed.name, kv.value)
+            asks = Requirements.of_known(parsed.name, kv.value.decode("utf-8", "replace"))
             placement = kvs.get(self._keyspace.unit_placement(parsed.name).encode())
             if asks.is_global or (placement and _machine_of(placement) == machine_id):
                 found.update(asks.secrets)
@@ -126,13 +124,6 @@ class RoleSockets:
 async def _follow(mirror: Mirror) -> None:
     async for _ in mirror:
         pass  # what it holds is what was wanted
-
-
-def _asks(name: str, text: bytes) -> Requirements:
-    try:
-        return Requirements.of(UnitName.parse(name), UnitFile.parse(text.decode(), name))
-    except (C101Error, UnicodeDecodeError):
-        return Requirements()
 
 
 def _machine_of(placement: KeyValue) -> str:

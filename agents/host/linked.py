@@ -24,7 +24,6 @@ from c101.core.model.cluster import ClusterState
 from c101.core.model.unit import TargetState, Unit
 from c101.core.scheduler.feasible import globals_on
 from c101.core.units import references
-from c101.core.units.file import UnitFile
 from c101.core.units.name import UnitName
 from c101.core.units.references import NotThereError, Reference
 from c101.core.units.requirements import Requirements, WhenMoved
@@ -56,7 +55,7 @@ def secrets_of(cluster: ClusterState, machine_id: str) -> dict[str, tuple[str, .
     """Return the units that are to be on a machine and name secrets, with their names."""
     found = {}
     for unit in _here(cluster, machine_id, "Secret"):
-        if names := _requirements(unit).secrets:
+        if names := Requirements.of_known(unit.name, unit.text).secrets:
             found[unit.name] = names
     return found
 
@@ -147,7 +146,7 @@ def _value(cluster: ClusterState, machine_id: str, reference: Reference) -> str:
     if other is None:
         raise NotThereError(f"it waits for {reference.unit}: there is no such unit")
     if reference.what == "port":
-        port = _requirements(other).port
+        port = Requirements.of_known(other.name, other.text).port
         if port is None:
             raise NotThereError(
                 f"it waits for the port of {reference.unit}: Port= in its [X-C101] says it"
@@ -173,14 +172,7 @@ def _beside(filled: Unit, unit: Unit, held: LoadedUnit | None) -> tuple[Unit, Wh
     asked = restart_of(held.restart) != unit.restart
     if asked or held.active not in _ALIVE:
         return filled, None
-    how = _requirements(unit).when_moved
+    how = Requirements.of_known(unit.name, unit.text).when_moved
     if how == "nothing":
         return replace(unit, hash=held.hash), None
     return filled, how
-
-
-def _requirements(unit: Unit) -> Requirements:
-    try:
-        return Requirements.of(UnitName.parse(unit.name), UnitFile.parse(unit.text, unit.name))
-    except C101Error:  # it was put there by other hands: the scheduler says so
-        return Requirements()

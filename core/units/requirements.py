@@ -90,6 +90,17 @@ class Requirements:
         _cross_check(found, given, name)
         return found
 
+    @classmethod
+    def of_known(cls, name: str, text: str) -> Self:
+        """Read those of a unit that the registry has.
+
+        What other hands put there and cannot be read asks for nothing; the scheduler says so.
+        """
+        try:
+            return cls.of(UnitName.parse(name), UnitFile.parse(text, name))
+        except C101Error:
+            return cls()
+
     def conflict_with(self, unit: str) -> str | None:
         """Return the glob of Conflicts= that *unit* matches, if any."""
         return next((glob for glob in self.conflicts if matches(glob, unit)), None)

@@ -120,19 +120,12 @@ def _value(name: str, path: Path | None) -> bytes:
 
 def _users(cluster: "ClusterState") -> dict[str, list[str]]:
     """Return which units name which secret."""
-    from c101.core.errors import C101Error
-    from c101.core.units.file import UnitFile
-    from c101.core.units.name import UnitName
     from c101.core.units.requirements import Requirements
 
     users: dict[str, list[str]] = {}
     for unit in cluster.units.values():
         if "Secret" not in unit.text:
             continue
-        try:
-            asks = Requirements.of(UnitName.parse(unit.name), UnitFile.parse(unit.text, unit.name))
-        except C101Error:
-            continue  # c101ctl why says what is wrong with it
-        for name in asks.secrets:
+        for name in Requirements.of_known(unit.name, unit.text).secrets:
             users.setdefault(name, []).append(unit.name)
     return {name: sorted(units) for name, units in users.items()}
