@@ -136,7 +136,9 @@ class KvServer:
             message_bytes_max=options.max_request_bytes + GRPC_OVERHEAD_BYTES,
             streams_max=options.max_concurrent_streams,
         )
-        return Server(unary, streams, limits=limits)
+        server = Server(unary, streams, limits=limits)
+        server.put_off = context.reads.patience.put_off
+        return server
 
     async def __aexit__(self, *_exc: object) -> None:
         self.context.stop_streams()
