@@ -14,6 +14,7 @@ from c101.core.kv.store import Store
 from c101.core.kvserver.access import HttpAccess
 from c101.core.kvserver.auth import AuthService
 from c101.core.kvserver.auto_compaction import AutoCompaction
+from c101.core.kvserver.clock import NOW, now_handler
 from c101.core.kvserver.cluster import ClusterService
 from c101.core.kvserver.collection import collect_when_idle
 from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
@@ -131,6 +132,7 @@ class KvServer:
             **health.stream_handlers(),
         }
         streams.update(ReflectionService((*unary, *streams)).stream_handlers())
+        unary[NOW] = now_handler(self._clock)
         options = self._options
         limits = Limits(
             message_bytes_max=options.max_request_bytes + GRPC_OVERHEAD_BYTES,
