@@ -37,6 +37,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...] | None], ...] =
         ("--rounds", "11"),
     ),
     ("The agent on real machines", "benchmarks.hosts", (), ("--rounds", "11")),
+    ("Fifty machines by their gateways", "benchmarks.gateways", (), None),
     ("Twenty real machines", "benchmarks.many_hosts", (), None),
     ("One command on twenty real machines", "benchmarks.fan_out", (), None),
     ("The console's widgets", "benchmarks.widgets", (), None),

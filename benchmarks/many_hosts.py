@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.reach import AT_ONCE, print_reached
 from c101.agents.client.agent_client import AgentClient, JournalMatch
 from c101.agents.ssh.dial import SshLink, SshTarget
 from c101.agents.ssh.endpoints import AGENT_COMMAND
@@ -57,7 +58,7 @@ def main() -> None:
         person = Person(Path(home), lab)
         os.environ["HOME"] = home
         _members(person, options.machines)
-        _rows(lab, options.rounds)
+        print_reached([target(lab, machine) for machine in lab.machines], options.rounds)
         _journals(person, [int(rate) for rate in options.rates.split(",")], options.follow_seconds)
 
 
@@ -78,21 +79,6 @@ def _members(person: Person, machines: int) -> None:
     timed("`machines add` of all again", "c101ctl machines add root@m1 root@m2 " + others)
 
 
-def _rows(lab: Lab, rounds: int) -> None:
-    """Print how long it takes until so many machines have said what they are and run."""
-    print(
-        "\n| machines | connected, and every unit known: median | least | most |\n|---|---|---|---|"
-    )
-    counts = [count for count in (1, 5, 10, 20, 50) if count <= len(lab.machines)]
-    for count in counts:
-        found = [asyncio.run(_reach(lab, lab.machines[:count])) for _ in range(rounds)]
-        print(
-            f"| {count} | {statistics.median(found):.2f} s | {min(found):.2f} s "
-            f"| {max(found):.2f} s |",
-            flush=True,
-        )
-
-
 def target(lab: Lab, machine: Machine) -> SshTarget:
     """Return a machine as it is logged in to."""
     return SshTarget(
@@ -102,24 +88,6 @@ def target(lab: Lab, machine: Machine) -> SshTarget:
         host_keys=((machine.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().strip(),),
         config=(),
     )
-
-
-async def _reach(lab: Lab, machines: Sequence[Machine]) -> float:
-    clock, gate = SystemClock(), asyncio.Semaphore(32)
-    began = time.perf_counter()
-    links = [SshLink(target(lab, machine), clock, gate=gate) for machine in machines]
-
-    async def one(link: SshLink) -> None:
-        channel = Channel(link.dialer(AGENT_COMMAND))
-        client = AgentClient(channel)
-        await client.facts()
-        await client.units()
-        await channel.close()
-
-    await asyncio.gather(*map(one, links))
-    took = time.perf_counter() - began
-    await asyncio.gather(*(link.close() for link in links))
-    return took
 
 
 def _journals(person: Person, rates: Sequence[int], seconds: float) -> None:
@@ -150,7 +118,7 @@ def _journals(person: Person, rates: Sequence[int], seconds: float) -> None:
 async def _follow(lab: Lab, unit: str, seconds: float) -> list[list[tuple[int, float]]]:
     """Return of each machine the numbers of its lines, and how late they arrived, in seconds."""
     clock = SystemClock()
-    gate = asyncio.Semaphore(32)
+    gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(machine: Machine) -> list[tuple[int, float]]:
         lines: list[tuple[int, float]] = []

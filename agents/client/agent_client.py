@@ -276,6 +276,9 @@ def _usage(message: bytes) -> MachineUsage:
         disk_total_bytes=usage.disk_total_bytes,
         pressure=dict(usage.pressure),
         reboot_required=usage.reboot_required,
+        clock_offset=(
+            usage.clock_offset_seconds if usage.HasField("clock_offset_seconds") else None
+        ),
     )
 
 

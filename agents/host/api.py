@@ -53,12 +53,14 @@ class AgentApi:
         clock: Clock,
         kv_link: Callable[[], tuple[bool, float]],
         containers: ContainersApi,
+        clock_offset: Callable[[], float | None],
     ) -> None:
         self._identity = identity
         self._units = units
         self._clock = clock
         self._kv_link = kv_link
         self._containers = containers
+        self._clock_offset = clock_offset
 
     def unary_methods(self, *, may_change: bool = True) -> dict[str, UnaryHandler]:
         """Return the methods with one answer, by path; for a viewer, those that change refuse."""
@@ -148,7 +150,7 @@ class AgentApi:
         period = max(request.period_ms or USAGE_PERIOD_MS, USAGE_PERIOD_MS_MIN) / 1000
         sampler = UsageSampler(self._clock)
         while True:
-            stream.send(_usage(sampler.sample()))
+            stream.send(_usage(sampler.sample(), self._clock_offset()))
             await stream.drain()
             await self._clock.sleep(period)
 
@@ -208,7 +210,7 @@ def _microseconds(seconds: float) -> int:
     return int(seconds * 1_000_000)
 
 
-def _usage(usage: MachineUsage) -> bytes:
+def _usage(usage: MachineUsage, clock_offset: float | None) -> bytes:
     return pb.Usage(
         at_us=_microseconds(usage.at),
         cpu_percent=usage.cpu_percent,
@@ -219,6 +221,7 @@ def _usage(usage: MachineUsage) -> bytes:
         disk_total_bytes=usage.disk_total_bytes,
         pressure=usage.pressure,
         reboot_required=usage.reboot_required,
+        clock_offset_seconds=clock_offset,
     ).SerializeToString()
 
 

@@ -7,12 +7,13 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 
 from c101 import __version__
 from c101.agents.host.agent import Agent, AgentSettings
 from c101.agents.host.api import AgentApi, Identity
+from c101.agents.host.clock_offset import ClockOffset
 from c101.agents.host.containers_api import ContainersApi
 from c101.agents.host.kv_access import KvAccess, kv_dialers
 from c101.agents.host.kv_socket import KvSocket
@@ -107,8 +108,10 @@ async def _serve(options: argparse.Namespace, socket_dir: Path) -> None:
         agent = Agent(agent_settings, client=client, keyspace=keyspace, units=units, clock=clock)
         launcher = launcher_of(runtime_name)
         containers = ContainersApi(units, launcher, clock, machine_id)
-        api = AgentApi(identity, units, clock, agent.kv_link, containers)
-        await _serve_until_told(options, socket_dir, data_dir, agent, api, clock)
+        offset = ClockOffset(client, clock)
+        api = AgentApi(identity, units, clock, agent.kv_link, containers, lambda: offset.seconds)
+        work = {"agent": agent.run(), "clock": offset.run()}
+        await _serve_until_told(options, socket_dir, data_dir, work, api, clock)
 
 
 def _unit_environment(options: argparse.Namespace, tls: KvTls) -> dict[str, str]:
@@ -143,7 +146,7 @@ async def _serve_until_told(
     options: argparse.Namespace,
     socket_dir: Path,
     data_dir: Path,
-    agent: Agent,
+    work: Mapping[str, Coroutine[None, None, None]],
     api: AgentApi,
     clock: Clock,
 ) -> None:
@@ -163,7 +166,7 @@ async def _serve_until_told(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(agent.run(), name="agent")]
+            running = [group.create_task(run, name=name) for name, run in work.items()]
             if seconds := watchdog_seconds():
                 running.append(group.create_task(_watchdog(seconds, clock), name="watchdog"))
             if lifeline:

@@ -29,7 +29,7 @@ from c101.agents.ssh.dial import (
     SshTarget,
     user_known_hosts,
 )
-from c101.agents.ssh.jump import jump_gate
+from c101.agents.ssh.jump import HOPS_MAX, Hop, jump_gate, parse_jump
 from c101.agents.ssh.known_hosts import (
     SSH_PORT,
     KnownHost,
@@ -219,6 +219,14 @@ class _Client(asyncssh.SSHClient):
 
 async def connect(target: SshTarget) -> Connection:
     """Connect and log in. Raises LinkError, AuthError, HostKeyError, ConfigError."""
+    connection, client = await _connect(target, None, HOPS_MAX)
+    return Connection(target.name, connection, client)
+
+
+async def _connect(
+    target: SshTarget, through: asyncssh.SSHClientConnection | None, hops_left: int
+) -> "tuple[asyncssh.SSHClientConnection, _Client]":
+    """Connect to *target*, *through* a host that is connected to or as its configuration says."""
     met = _Met()
     clients: list[_Client] = []
 
@@ -231,13 +239,51 @@ async def connect(target: SshTarget) -> Connection:
         options = await asyncio.to_thread(_options, target, met)
         options.update(client_factory=client)
         # The same reason: connecting prepares the options once more, asyncssh in an executor.
-        async with jump_gate(options.tunnel):
-            connection = await asyncssh.connect(
-                target.host, target.port or (), options=options, config=_config(target)
-            )
+        # Whose turn it is there holds for all that are on the way: none of them waits again.
+        async with jump_gate(options.tunnel if hops_left == HOPS_MAX else None):
+            if through is None:
+                through = await _jump(parse_jump(options.tunnel), target, hops_left)
+            try:
+                connection = await asyncssh.connect(
+                    target.host,
+                    target.port or (),
+                    options=options,
+                    config=_config(target),
+                    tunnel=through or (),
+                )
+            except BaseException:
+                if through is not None:
+                    through.abort()
+                raise
     except (asyncssh.Error, OSError, ValueError) as error:
         raise _translate(error, target, met) from error
-    return Connection(target.name, connection, clients[-1])
+    if through is not None:
+        # It ends with what goes through it.
+        connection.set_tunnel(through)
+    return connection, clients[-1]
+
+
+async def _jump(
+    hops: Iterable[Hop], target: SshTarget, hops_left: int
+) -> asyncssh.SSHClientConnection | None:
+    """Connect to the last of *hops*, each through the one before; ``None`` where there is none.
+
+    asyncssh would do the same, but verify their keys by its own rules and files.
+    """
+    through = None
+    for hop in hops:
+        if not hops_left:
+            raise ConfigError(f"{target.name}: more than {HOPS_MAX} jump hosts, or a circle")
+        place = SshTarget(
+            host=hop.host,
+            port=hop.port,
+            user=hop.user,
+            known_hosts=target.known_hosts,
+            config=target.config,
+        )
+        hops_left -= 1
+        through, _ = await _connect(place, through, hops_left)
+    return through
 
 
 def _options(target: SshTarget, met: _Met) -> asyncssh.SSHClientConnectionOptions:

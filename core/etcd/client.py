@@ -23,7 +23,7 @@ Raised by every verb: ``LinkError`` (no endpoint answers; the three above say mo
 import copy
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from c101.core.clock import Clock
 from c101.core.etcd.caller import Caller
@@ -33,8 +33,12 @@ from c101.core.etcd.kv import KeyVerbs
 from c101.core.etcd.lease_verbs import LeaseVerbs
 from c101.core.rpc.channel import Dialer
 
+_M = TypeVar("_M", bound="Message")
+
 # Imported by the verbs that need them: a command that reads one key should not load the rest.
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from c101.core.etcd.auth import Auth
     from c101.core.etcd.cluster import Cluster
     from c101.core.etcd.election import Election
@@ -281,6 +285,21 @@ class Client(KeyVerbs, LeaseVerbs):
         from c101.core.etcd.maintenance import Maintenance  # noqa: PLC0415
 
         return Maintenance(self._caller)
+
+    async def call(self, path: str, request: "Message", answer: type[_M]) -> _M:
+        """Call the unary method at *path*, which may be called twice: for what no verb asks.
+
+        Keys in it are those of the whole KV, also in a namespace. Raises what every verb raises.
+
+        Example::
+
+            from c101.core.proto import rpc_pb2
+
+            request, answer = rpc_pb2.AlarmRequest(), rpc_pb2.AlarmResponse
+            found = await client.call("/etcdserverpb.Maintenance/Alarm", request, answer)
+            assert not found.alarms
+        """
+        return await self._caller.ask(path, request, answer, endpoint=None)
 
     async def status(self) -> "Status":
         """Return how the member in use is.

@@ -37,9 +37,8 @@ from c101.core.proto import rpc_pb2
 #: microseconds each, because they are read from the log, decoded or compared.
 KEYS_PER_CHUNK = 256
 COSTLY_KEYS_PER_CHUNK = 64
-#: A step ends when this time is over. A put beside it waits for about six steps: to be read, to be
-#: written, which needs the interpreter a few times, and to be answered.
-STEP_SECONDS = 0.0003
+#: A step ends when this time is over: what a put may wait for before it is read.
+STEP_SECONDS = 0.00015
 
 _MORE = b"\x18\x01"  # field 3 of RangeResponse
 _COUNT = b"\x20"  # field 4

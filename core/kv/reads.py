@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from c101.core.clock import Clock
 from c101.core.kv import refusal
+from c101.core.kv.patience import Patience
 from c101.core.kv.range_read import RangeReader, Snapshot, check_range
 from c101.core.kv.refusal import refuse
 from c101.core.kv.stepper import Finished, Stepper, Steps
@@ -22,7 +23,8 @@ class Reads:
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.reader = RangeReader(store.index, clock)
-        self._stepper = Stepper(asyncio.get_running_loop())
+        self.patience = Patience(asyncio.get_running_loop(), store)
+        self._stepper = Stepper(self.patience.put_off)
 
     def range(
         self, request: rpc_pb2.RangeRequest, finished: Finished, cancelled: Callable[[], bool]

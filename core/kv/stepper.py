@@ -1,4 +1,4 @@
-"""Long work between other work: each step a few milliseconds, then everybody else has a turn."""
+"""Long work between other work: after each short step everybody else has a turn."""
 
 import asyncio
 from collections import deque
@@ -23,10 +23,10 @@ FREED_PER_STEP = 4_000
 
 
 class Stepper:
-    """Runs generators that yield where they can be interrupted."""
+    """Runs generators that yield where they can be interrupted; *put_off* calls back for a step."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, put_off: Callable[[Callable[[], None]], None]) -> None:
+        self._put_off = put_off
         self._running: deque[
             tuple[Generator[None, None, Any], Callable[[Any], None], Callable[[], bool]]
         ] = deque()
@@ -58,11 +58,12 @@ class Stepper:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            # call_soon puts this behind what is ready already.
-            self._loop.call_soon(self._turn)
+            self._put_off(self._turn)
 
     def _turn(self) -> None:
         self._scheduled = False
+        if not self._running:
+            return
         steps, finished, cancelled = self._running.popleft()
         if cancelled():
             steps.close()

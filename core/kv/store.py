@@ -88,6 +88,7 @@ class Store:
         self._merging: Iterator[None] | None = None
         self._next_to_merge: Batch | None = None
         self._after_merge: list[Callable[[], None]] = []
+        self._after_commit: list[Callable[[], None]] = []
         self._scheduled = False
         self._idle: asyncio.Future[None] | None = None
         self._pins: dict[int, int] = {}
@@ -273,6 +274,15 @@ class Store:
         else:
             self._after_merge.append(then)
 
+    @property
+    def committing(self) -> bool:
+        """Whether a batch is being written, or will be before the loop waits for anything."""
+        return self._writing is not None or self._scheduled
+
+    def after_commit(self, then: Callable[[], None]) -> None:
+        """Call *then* when the next batch was written, whatever came of it."""
+        self._after_commit.append(then)
+
     async def defragment(self) -> None:
         """Give free pages back to the disk. Writes wait meanwhile; reads go on.
 
@@ -294,6 +304,9 @@ class Store:
         self._writer.submit(batch)
 
     def _done(self, batch: Batch) -> None:
+        waiting, self._after_commit = self._after_commit, []
+        for then in waiting:
+            then()
         if self._merging is None:
             self._complete(batch)
         else:

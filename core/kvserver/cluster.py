@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
+from c101.core.kv.snapshot.etcd_buckets import MEMBER_NAME
 from c101.core.kvserver.context import Context, parse
 from c101.core.kvserver.permission import admins, named
 from c101.core.proto import rpc_pb2
 from c101.core.rpc.server import UnaryCall, UnaryHandler
 from c101.core.rpc.status import Code, RpcError
 
-MEMBER_NAME = "c101"
 _CANNOT_GROW = (
     "c101: the embedded KV is a single member and cannot grow; "
     "docs/etcd.md says how to move to an etcd cluster"

@@ -21,7 +21,6 @@ from c101.core.rpc.status import Code, RpcError
 
 #: The version clients are told: the API is that of etcd 3.4.
 ETCD_VERSION = "3.4.23"
-CLUSTER_VERSION = "3.4.0"
 #: A single member has no raft; clients want to see a term that is not 0.
 RAFT_TERM = 2
 #: What etcd measures is the entry in its log: a write and this much around it.

@@ -3,8 +3,9 @@
 import json
 from typing import Final
 
+from c101.core.kv.snapshot.etcd_buckets import CLUSTER_VERSION
 from c101.core.kvserver.access import HttpAccess
-from c101.core.kvserver.context import CLUSTER_VERSION, ETCD_VERSION, Context
+from c101.core.kvserver.context import ETCD_VERSION, Context
 from c101.core.kvserver.gateway import Gateway
 from c101.core.kvserver.metrics import CONTENT_TYPE, Metrics
 from c101.core.rpc.http1.exchange import Exchange

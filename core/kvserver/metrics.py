@@ -19,7 +19,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from c101.core.kv.durations import BOUNDS_SECONDS, Durations
-from c101.core.kvserver.context import CLUSTER_VERSION, ETCD_VERSION, Context
+from c101.core.kv.snapshot.etcd_buckets import CLUSTER_VERSION
+from c101.core.kvserver.context import ETCD_VERSION, Context
 from c101.core.kvserver.watch import WatchService
 from c101.core.rpc.server import Server, ServerStatistics
 from c101.core.rpc.status import Code

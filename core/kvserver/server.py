@@ -14,6 +14,7 @@ from c101.core.kv.store import Store
 from c101.core.kvserver.access import HttpAccess
 from c101.core.kvserver.auth import AuthService
 from c101.core.kvserver.auto_compaction import AutoCompaction
+from c101.core.kvserver.clock import NOW, now_handler
 from c101.core.kvserver.cluster import ClusterService
 from c101.core.kvserver.collection import collect_when_idle
 from c101.core.kvserver.context import LOG_ENTRY_BYTES, Context
@@ -131,12 +132,15 @@ class KvServer:
             **health.stream_handlers(),
         }
         streams.update(ReflectionService((*unary, *streams)).stream_handlers())
+        unary[NOW] = now_handler(self._clock)
         options = self._options
         limits = Limits(
             message_bytes_max=options.max_request_bytes + GRPC_OVERHEAD_BYTES,
             streams_max=options.max_concurrent_streams,
         )
-        return Server(unary, streams, limits=limits)
+        server = Server(unary, streams, limits=limits)
+        server.put_off = context.reads.patience.put_off
+        return server
 
     async def __aexit__(self, *_exc: object) -> None:
         self.context.stop_streams()

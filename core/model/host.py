@@ -57,7 +57,8 @@ class MachineFacts:
 class MachineUsage:
     """One sample. ``cpu_percent`` is of all processors, 0 to 100, since the sample before.
 
-    ``reboot_required``: something was installed that runs only after one.
+    ``reboot_required``: something was installed that runs only after one. ``clock_offset`` is by
+    how many seconds the clock is ahead of that of the KV's host, ``None`` where that is not known.
     """
 
     at: float
@@ -69,6 +70,7 @@ class MachineUsage:
     disk_total_bytes: int
     pressure: Pressure = field(default_factory=dict)
     reboot_required: bool = False
+    clock_offset: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ class WatchUsageRequest(_message.Message):
     def __init__(self, period_ms: _Optional[int] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("at_us", "cpu_percent", "memory_used_bytes", "memory_total_bytes", "load1", "disk_used_bytes", "disk_total_bytes", "pressure", "reboot_required")
+    __slots__ = ("at_us", "cpu_percent", "memory_used_bytes", "memory_total_bytes", "load1", "disk_used_bytes", "disk_total_bytes", "pressure", "reboot_required", "clock_offset_seconds")
     class PressureEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +73,7 @@ class Usage(_message.Message):
     DISK_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     PRESSURE_FIELD_NUMBER: _ClassVar[int]
     REBOOT_REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_OFFSET_SECONDS_FIELD_NUMBER: _ClassVar[int]
     at_us: int
     cpu_percent: float
     memory_used_bytes: int
@@ -82,7 +83,18 @@ class Usage(_message.Message):
     disk_total_bytes: int
     pressure: _containers.ScalarMap[str, float]
     reboot_required: bool
-    def __init__(self, at_us: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., load1: _Optional[float] = ..., disk_used_bytes: _Optional[int] = ..., disk_total_bytes: _Optional[int] = ..., pressure: _Optional[_Mapping[str, float]] = ..., reboot_required: _Optional[bool] = ...) -> None: ...
+    clock_offset_seconds: float
+    def __init__(self, at_us: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., load1: _Optional[float] = ..., disk_used_bytes: _Optional[int] = ..., disk_total_bytes: _Optional[int] = ..., pressure: _Optional[_Mapping[str, float]] = ..., reboot_required: _Optional[bool] = ..., clock_offset_seconds: _Optional[float] = ...) -> None: ...
+
+class NowRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NowResponse(_message.Message):
+    __slots__ = ("now_us",)
+    NOW_US_FIELD_NUMBER: _ClassVar[int]
+    now_us: int
+    def __init__(self, now_us: _Optional[int] = ...) -> None: ...
 
 class PingRequest(_message.Message):
     __slots__ = ("payload",)

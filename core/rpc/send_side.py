@@ -206,6 +206,11 @@ class SendSide(ABC):
         self.output += (data_header(size, stream.stream_id), chunk)
         return size
 
+    @property
+    def patient(self) -> bool:
+        """Whether what is to be sent next has time."""
+        return bool(self.blocked) and next(iter(self.blocked)).patient
+
     def unblock(self) -> None:
         """Give the streams that wait for the connection or the transport their turns."""
         blocked = self.blocked

@@ -5,7 +5,7 @@ import errno
 import socket
 import ssl as tls
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -51,7 +51,8 @@ class Server:
     """Serves *unary* and *streams*, both by path: ``"/package.Service/Method"``.
 
     Every handler runs on the loop that first called one of its methods. ``stopping`` is set when
-    ``close`` begins: a handler that would never end by itself may wait for it.
+    ``close`` begins: a handler that would never end by itself may wait for it. ``put_off`` calls
+    what it is given in a later turn of the loop, for the next part of an answer that is long.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Server:
         self.http1_limits = http1_limits or Http1Limits()
         self.http = http or _not_found
         self.stopping = asyncio.Event()
+        self.put_off: Callable[[Callable[[], None]], object] = _next_turn
         self._routes = Routes(unary, streams)
         self._service: Service | None = None
         self._wires: set[ServerWire] = set()
@@ -227,6 +229,10 @@ class Server:
 def _ended(counts: Counts, running: int) -> tuple[int, ...]:
     failed = counts.failed[1:]
     return (counts.started - running - sum(failed), *failed)
+
+
+def _next_turn(part: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(part)
 
 
 async def _not_found(exchange: Exchange) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
+from c101.core.rpc.connection import Connection
 from c101.core.rpc.frames import PREFACE
 from c101.core.rpc.http1.connection import Http1Connection
+from c101.core.rpc.limits import OUTPUT_BYTES_MAX
 from c101.core.rpc.peer import Peer, peer_of
 from c101.core.rpc.server_call import ServerCall
 from c101.core.rpc.server_connection import ServerConnection
@@ -31,6 +33,7 @@ class ServerWire(Wire):
         self._http2: ServerConnection | None = None
         self._http1: Http1Connection | None = None
         self._preface_timer: asyncio.TimerHandle | None = None
+        self._refill_is_put_off = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first bytes, not longer than ``preface_seconds``."""
@@ -129,6 +132,20 @@ class ServerWire(Wire):
             and self.transport is not None
         ):
             self.transport.close()
+
+    def refill(self, connection: Connection) -> None:
+        """Let *connection* make more output, later if it is of a long answer."""
+        if connection.pending_bytes > OUTPUT_BYTES_MAX and connection.patient:
+            if not self._refill_is_put_off:
+                self._refill_is_put_off = True
+                self._server.put_off(self._refill_now)
+        else:
+            connection.flushed()
+
+    def _refill_now(self) -> None:
+        self._refill_is_put_off = False
+        if self.connection is not None and not self.connection.closed:
+            self.connection.flushed()
 
     def running(self) -> list[bytes]:
         """Return the paths of the calls that have not ended."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from c101.core.rpc.frames import ErrorCode, window_update
 from c101.core.rpc.messages import PREFIX_BYTES, MessageReader
@@ -36,7 +36,10 @@ class Stream(ABC):
 
     ``outbox`` holds DATA payloads that flow control keeps back, ``pending_bytes`` their sum, and
     ``ending`` the finished frame that ends our side once the outbox is empty.
+    ``patient``: what is long may be sent when there is nothing more urgent to do.
     """
+
+    patient: ClassVar[bool] = False
 
     __slots__ = (
         "connection",

@@ -24,6 +24,8 @@ class UnaryCall(ServerCall):
 
     __slots__ = ()
 
+    patient = True
+
     def reply(self, message: bytes) -> None:
         """Answer with *message*, once; nothing happens when the call is over."""
         if self.state:

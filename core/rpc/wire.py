@@ -82,7 +82,11 @@ class Wire(asyncio.Protocol):
         if connection.closed:
             self._close(clean=bool(output))
         else:
-            connection.flushed()
+            self.refill(connection)
+
+    def refill(self, connection: Connection) -> None:
+        """Let *connection* make more output."""
+        connection.flushed()
 
     def _write(self, transport: asyncio.Transport, output: bytes) -> None:
         if self._descriptor >= 0 and not transport.get_write_buffer_size():

@@ -5,6 +5,7 @@ The memory of the guard outlives a term, and part of it is kept in the KV for th
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from operator import is_
@@ -30,9 +31,8 @@ from c101.core.scheduler.reconcile import (
     UnscheduleUnit,
     reconcile,
 )
+from c101.core.scheduler.window import Window
 
-#: Transactions that are under way at once.
-WRITES_MAX = 64
 #: What an admin puts under the guard's key to say that what is seen is true.
 ACCEPT = b"accept"
 
@@ -189,20 +189,30 @@ class Term:
             self._acted = False
 
     async def _act(self, cluster: ClusterState) -> None:
-        tasks = reconcile(cluster)
-        for start in range(0, len(tasks), WRITES_MAX):
-            await self._apply_all(tasks[start : start + WRITES_MAX], cluster)
+        await self._apply_all(reconcile(cluster), cluster)
         changes = attendance.changes(self._machines, cluster.machines, self._clock.time())
         self._machines = cluster.machines
         for change in changes:
             await self._write_record(change)
 
     async def _apply_all(self, tasks: Iterable[Task], cluster: ClusterState) -> None:
+        """Write *tasks*, some at once; raise the first failure when none is under way any more."""
         failed: list[BaseException] = []
+        window = Window(self._clock)
+
+        async def apply(task: Task, entered_at: float) -> None:
+            try:
+                await self._apply(task, cluster.units[task.unit])
+            finally:
+                window.leave(entered_at)
+
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
-                    group.create_task(self._apply(task, cluster.units[task.unit]))
+                    group.create_task(apply(task, await window.enter()))
+                    # Decisions are many: who waits for this processor, the KV perhaps or a client
+                    # of it, would else wait for the next tick of the kernel's clock.
+                    os.sched_yield()
         except* C101Error as errors:
             failed.extend(errors.exceptions)
         if failed:

@@ -58,13 +58,16 @@ class Cluster:
 
     def etcdctl(self, *arguments: str, stdin: str = "") -> str:
         """Run Debian's etcdctl against the printed endpoint."""
+        files = ("CACERT", "CERT", "KEY")
+        ours = {name: self.environment.get(f"C101_KV_{name}") for name in files}
+        shown = {f"ETCDCTL_{name}": file for name, file in ours.items() if file}
         done = subprocess.run(
             ["etcdctl", "--endpoints", self.endpoints["kv"]["http"], *arguments],
             capture_output=True,
             text=True,
             timeout=30,
             input=stdin,
-            env={**os.environ, "ETCDCTL_API": "3"},
+            env={**os.environ, "ETCDCTL_API": "3", **shown},
             check=False,
         )
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)

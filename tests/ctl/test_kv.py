@@ -342,6 +342,15 @@ def test_the_verbs_are_completed(alone: Site) -> None:
         )
         return {line.partition(",")[2] for line in done.stdout.splitlines()}
 
-    assert completed("kv", "") == {"snapshot", "defrag", "compact", "alarm", "hash", "check", "ha"}
+    assert completed("kv", "") == {
+        "snapshot",
+        "defrag",
+        "compact",
+        "alarm",
+        "hash",
+        "check",
+        "ha",
+        "roles",
+    }
     assert completed("kv", "snapshot", "s") == {"save", "status"}
     assert completed("kv", "alarm", "d") == {"disarm"}

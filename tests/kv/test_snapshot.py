@@ -152,7 +152,9 @@ async def test_a_store_is_restored_with_leases_buckets_and_compactions(tmp_path:
     storage = Storage(tmp_path / "back")
     assert sorted(storage.load_leases()) == sorted((o, 100 + n) for n, o in enumerate(leases))
     assert storage.load_bucket("authUsers") == {b"root": b"\x00\xff"}
-    assert storage.load_bucket("auth") == {b"enabled": b""}
+    # The second an etcd has from the first moment on.
+    auth = {b"enabled": b"", b"authRevision": (1).to_bytes(8, "big")}
+    assert storage.load_bucket("auth") == auth
     assert (storage.scheduled_compaction, storage.finished_compaction) == (2, 2)
     # Whoever pinned the other cluster is to see that this is not it.
     assert storage.cluster_id != identity

@@ -59,8 +59,7 @@ _MASKS: Sequence[tuple[str, str]] = [
     (r"\b[0-9.]+(?:ns|µs|ms)\b|(?<=took = )[0-9.]+s", "SECONDS"),
     (r"\b[0-9.]+ (?:B|kB|MB)\b", "SIZE"),
 ]
-#: What describes the member, or the file it is kept in, and not what it holds. A snapshot's keys
-#: are counted over all buckets; etcd's has its members and its version in some.
+#: What describes the member, or the file it is kept in, and not what it holds.
 _OF_THE_MEMBER: Sequence[tuple[str, Sequence[tuple[str, str]]]] = [
     ("lease timetolive", [(r"remaining\(\d+s\)", "remaining(LEFT)")]),
     ("lease timetolive", [(r'"ttl":\d+|"TTL" : \d+', "LEFT")]),
@@ -72,9 +71,9 @@ _OF_THE_MEMBER: Sequence[tuple[str, Sequence[tuple[str, str]]]] = [
     ("member list", [(r'("name":|"Name" : )"\w+"', r"\1NAME")]),
     ("member list", [(r'"peerURLs":\[[^]]*\],', ""), (r'"PeerURL" : .*\n', "")]),
     ("member list", [(r"\| started \| +\w+ +\|[^|]*\|", "| started | NAME | PEER |")]),
-    ("snapshot status", [(r"^[0-9a-f]+, (\d+), \d+,", r"HASH, \1, KEYS,")]),
-    ("snapshot status", [(r'("(?:hash|total\w+)":|"(?:Hash|Keys|Size)" : )\d+', r"\1N")]),
-    ("snapshot status", [(r"\| +[0-9a-f]+ \| +(\d+) \| +\d+ \|", r"| HASH | \1 | KEYS |")]),
+    ("snapshot status", [(r"^[0-9a-f]+, (\d+, \d+),", r"HASH, \1,")]),
+    ("snapshot status", [(r'("(?:hash|totalSize)":|"(?:Hash|Size)" : )\d+', r"\1N")]),
+    ("snapshot status", [(r"\| +[0-9a-f]+ \| +(\d+ \| +\d+) \|", r"| HASH | \1 |")]),
 ]
 
 

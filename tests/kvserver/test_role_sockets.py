@@ -5,6 +5,7 @@ The server is our own KV, and then a front that has a real etcd behind it: all h
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,10 +17,12 @@ from c101.core.errors import C101Error, LinkError
 from c101.core.etcd import txn
 from c101.core.etcd.client import Client
 from c101.core.etcd.errors import PermissionDeniedError
+from c101.core.kvserver.clock import NOW
 from c101.core.kvserver.front.server import Front
 from c101.core.kvserver.server import ADMIN_SOCKET, KvServer
 from c101.core.model.machine import MachineRecord
 from c101.core.model.unit import Placement
+from c101.core.proto import agent_pb2
 from c101.core.registry import records
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.roles import OPERATOR, VIEWER, agent_role
@@ -243,6 +246,13 @@ async def test_the_lease_of_another_machine_is_not_ended(site: Site) -> None:
         with pytest.raises(PermissionDeniedError):
             await _lease_of_another(client)
         assert await client.get(KEYSPACE.machine_presence("b2")) is not None
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_everybody_may_ask_what_time_it_is(site: Site, role: str) -> None:
+    async with site.client(role) as client:
+        answer = await client.call(NOW, agent_pb2.NowRequest(), agent_pb2.NowResponse)
+    assert abs(answer.now_us / 1e6 - time.time()) < 10
 
 
 async def test_users_are_no_business_of_a_role(site: Site) -> None:

@@ -103,3 +103,47 @@ def test_a_peer_that_is_gone_ends_its_connection_and_no_other() -> None:
         await server.close(0)
 
     uvloop.run(run())
+
+
+async def test_the_rest_of_a_long_answer_is_put_off_and_nobody_elses() -> None:
+    server = Server({"/t/Large": large}, {})
+    put_off: list[Callable[[], None]] = []
+    server.put_off = put_off.append
+    port = port_of(await server.serve_tcp("127.0.0.1", 0))
+    waiting, hurrying = (Channel(TcpDialer("127.0.0.1", port)) for _ in range(2))
+    long = asyncio.create_task(waiting.unary("/t/Large", b"1500000 7"))
+    while not put_off:
+        await asyncio.sleep(0)
+    # However often the connection is written to, it is put off once.
+    for size in (10, 200_000):
+        assert len(await hurrying.unary("/t/Large", b"%d 1" % size)) == size
+    assert len(put_off) == 1
+    assert not long.done()
+    parts = 0
+    while not long.done():
+        while put_off:
+            parts += 1
+            put_off.pop()()
+        await asyncio.sleep(0)
+    assert long.result() == random.Random(7).randbytes(1_500_000)
+    assert parts > 1
+    await waiting.close()
+    await hurrying.close()
+    await server.close(0)
+
+
+async def test_what_was_put_off_when_the_connection_went_is_forgotten() -> None:
+    server = Server({"/t/Large": large}, {})
+    put_off: list[Callable[[], None]] = []
+    server.put_off = put_off.append
+    channel = Channel(TcpDialer("127.0.0.1", port_of(await server.serve_tcp("127.0.0.1", 0))))
+    long = asyncio.create_task(channel.unary("/t/Large", b"1500000 7"))
+    while not put_off:
+        await asyncio.sleep(0)
+    long.cancel()
+    await channel.close()
+    while server.connections:
+        await asyncio.sleep(0)
+    for part in put_off:
+        part()
+    await server.close(0)

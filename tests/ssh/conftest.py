@@ -262,7 +262,7 @@ def start_sshd(place: Place) -> Iterator[Callable[..., Sshd]]:
     with ExitStack() as stack:
 
         def start(*, host_key: Path | None = None, extra: str = "") -> Sshd:
-            server = _start_sshd(place, host_key or _host_key(place.root / "sshd_key"), extra)
+            server = _start_sshd(place, host_key or new_host_key(place.root / "sshd_key"), extra)
             stack.callback(_stop_sshd, server)
             place.know(server.port, server.key)
             return server
@@ -282,7 +282,7 @@ def relay_command(path: Path) -> str:
     return f'{sys.executable} -c \\"{script}\\"'
 
 
-def _host_key(path: Path) -> Path:
+def new_host_key(path: Path) -> Path:
     ensure_key(path)
     return path
 

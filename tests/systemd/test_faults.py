@@ -4,6 +4,7 @@ The agents reach the KV over SSH, as on machines of one's own.
 """
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -286,6 +287,7 @@ def test_the_clock_of_an_agent_jumps_and_nothing_else_happens(person: Person) ->
             since = until(partial(_another_agent, person, machine, before))
             assert since is not None
             assert abs(since - time.time() - seconds) < 60
+            until(partial(_tells_an_offset, machine, seconds))
             started = person.starts("anew.service", _on(person, machine))
             assert started is machine
             person.types("c101ctl destroy anew.service")
@@ -304,6 +306,13 @@ def _agent_since(person: Person, machine: Machine) -> float | None:
     ids = {row["name"]: row["id"] for row in person.site.json("list-machines")}
     done = person.site.ctl("get", "--raw", f"/c101/machines/{ids[machine.name]}/presence")
     return float(json.loads(done.stdout)["since"]) if done.returncode == 0 else None
+
+
+def _tells_an_offset(machine: Machine, seconds: float) -> bool:
+    """Say whether an agent has logged last that its clock is so far ahead of the KV's host's."""
+    log = machine.run("journalctl", "--unit=c101-agent", "--output=cat").stdout
+    told = re.findall(r"the clock here differs .*seconds_ahead=(-?[0-9.]+)", log)
+    return bool(told) and abs(float(told[-1]) - seconds) < 60
 
 
 def _another_agent(person: Person, machine: Machine, before: float | None) -> float | None:

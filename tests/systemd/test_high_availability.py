@@ -163,3 +163,19 @@ def test_machines_come_and_go_and_keys_are_changed(
     rows = person.site.json("machines", "upgrade")
     assert [row["changed"] for row in rows] == [[], [], [], []]
     assert person.states() == READY
+
+
+def test_the_etcd_may_ask_everybody_for_a_name(person: Person, moved: Mapping[str, Any]) -> None:
+    del moved
+    before = running(person)
+    person.types("c101ctl kv roles --enable")
+    users = _etcdctl(person.machine("m1"), "user", "list")["users"]
+    ids = {row["name"]: row["id"] for row in person.site.json("list-machines")}
+    assert {"root", "c101-viewer", "c101-operator", f"c101-agent-{ids['m4']}"} <= set(users)
+    # Fronts and engines come with the certificate of root: nothing changes for anybody.
+    person.starts("named.service", SLEEPER)
+    person.types("c101ctl destroy named.service")
+    assert person.states() == READY
+    assert running(person) == before
+    again = json.loads(person.site.ok("-o", "json", "kv", "roles"))
+    assert "grant" not in {change["change"] for change in again["changes"]}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from c101.tui.ctl.kv_ha import ha_command
+from c101.tui.ctl.kv_roles import roles_command
 from c101.tui.ctl.kv_snapshot import snapshot_command
 from c101.tui.ctl.output import print_json, print_lines, print_table
 from c101.tui.ctl.session import Options, Session, run
@@ -32,6 +33,7 @@ def kv_command() -> None:
 
 kv_command.add_command(snapshot_command)
 kv_command.add_command(ha_command)
+kv_command.add_command(roles_command)
 
 
 @kv_command.command("defrag")

@@ -15,6 +15,7 @@ from c101.tui.ctl.output import say
 
 if TYPE_CHECKING:
     from c101.agents.ssh.dial import SshLink, SshTarget
+    from c101.agents.ssh.public_key import PublicKey
     from c101.core.clock import Clock
 
 
@@ -53,9 +54,10 @@ class Trust:
         self._accept_new = accept_new
         self._asking = asyncio.Lock()
         self._told: set[str] = set()
+        self._accepted: set[tuple[str, PublicKey]] = set()
 
     async def connect(self, link: "SshLink") -> None:
-        """Connect; an unknown host becomes a known one if its key is accepted.
+        """Connect; an unknown host, or jump host, becomes a known one if its key is accepted.
 
         Raises LinkError, AuthError, HostKeyError.
         """
@@ -67,15 +69,23 @@ class Trust:
             if line not in self._told:
                 self._told.add(line)
                 say(line)
-        try:
-            await link.connect()
-        except UnknownHostError as unknown:
-            async with self._asking:
-                if not await self._accepts(unknown):
+        asked: set[str] = set()
+        while True:
+            try:
+                return await link.connect()
+            except UnknownHostError as unknown:
+                # Those that it is reached through come first, each with a name of its own.
+                if unknown.name in asked:
                     raise
-                path = known_hosts_path(os.environ)
-                await asyncio.to_thread(remember, path, unknown.name, unknown.key)
-            await link.connect()
+                asked.add(unknown.name)
+                async with self._asking:
+                    if (unknown.name, unknown.key) in self._accepted:
+                        continue
+                    if not await self._accepts(unknown):
+                        raise
+                    path = known_hosts_path(os.environ)
+                    await asyncio.to_thread(remember, path, unknown.name, unknown.key)
+                    self._accepted.add((unknown.name, unknown.key))
 
     async def _accepts(self, unknown: Exception) -> bool:
         if self._accept_new:

@@ -30,6 +30,9 @@ Line = tuple[Cell, ...]
 #: Cells of the words left of a fact.
 LABEL_CELLS = 12
 
+#: Seconds from the clock of the KV's host that are nothing to speak of.
+CLOCK_OFFSET_MAX = 1.0
+
 #: Lines that one reason takes at the most.
 WRAPPED_LINES_MAX = 8
 
@@ -242,6 +245,10 @@ def _figures(row: MachineRow) -> Iterable[Line]:
     yield fact("disk", Cell(disk))
     if latest.pressure:
         yield fact("waits", Cell(waiting(latest.pressure)))
+    if latest.clock_offset is not None and abs(latest.clock_offset) > CLOCK_OFFSET_MAX:
+        way = "ahead of" if latest.clock_offset > 0 else "behind"
+        words = f"{age(abs(latest.clock_offset))} {way} the KV's host"
+        yield fact("clock", Cell(words, "warn"))
     if latest.reboot_required:
         yield fact("reboot", Cell("required by what was installed", "warn"))
 

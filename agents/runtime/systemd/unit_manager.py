@@ -275,6 +275,10 @@ class SystemdUnitManager:
         file = str(found.get("FragmentPath", ""))
         ours = await asyncio.to_thread(self._files.leads_here, Path(file), name)
         state = str(found.get("LoadState", ""))
+        if name.endswith(".slice") and not file:
+            # A slice of any name is there without a file: it is somebody's once it is active.
+            state = str(found.get("ActiveState", ""))
+            ours = state == "inactive"
         return "" if ours or state == "not-found" else file or state
 
     async def _ask(self, held: HeldUnit, member: str, wish: str) -> None:

@@ -1,11 +1,12 @@
 """What etcd keeps in its database: which buckets, under which keys, in which form.
 
 ``key`` has a row for every change: revision as key, KeyValue as value. ``lease`` has an entry a
-lease. ``meta`` says how far the raft log was applied and what was compacted. The rest is small and
-copied as it is, except what describes the cluster that the file comes from, and is of no use to
-another: ``cluster``, ``members``, ``members_removed``.
+lease. ``meta`` says how far the raft log was applied and what was compacted. ``cluster``,
+``members`` and ``members_removed`` describe the cluster that the file comes from: no other takes
+them over. The rest is small and copied as it is.
 """
 
+import json
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -17,11 +18,10 @@ from c101.core.kv.revision import CHANGES_PER_REVISION_MAX, SHIFT, SUB_BITS, TOM
 KEY: Final = b"key"
 LEASE: Final = b"lease"
 META: Final = b"meta"
+AUTH: Final = b"auth"
 #: Buckets that hold the same in etcd's database as in the table ``bucket`` of ours.
-MIRRORED: Final = (b"alarm", b"auth", b"authRoles", b"authUsers")
-#: Buckets that etcd expects to be there, and that describe one cluster only.
-OF_THE_CLUSTER: Final = (b"cluster", b"members", b"members_removed")
-
+MIRRORED: Final = (b"alarm", AUTH, b"authRoles", b"authUsers")
+AUTH_REVISION: Final = b"authRevision"
 CONSISTENT_INDEX: Final = b"consistent_index"
 SCHEDULED_COMPACTION: Final = b"scheduledCompactRev"
 FINISHED_COMPACTION: Final = b"finishedCompactRev"
@@ -37,6 +37,10 @@ REVISION_MAX: Final = (1 << (63 - SHIFT)) - 1
 _SUB_MASK: Final = CHANGES_PER_REVISION_MAX - 1
 
 _INT64_BYTES_MAX: Final = 10
+
+#: What a single member of ours is called, and the version of the API that it speaks.
+MEMBER_NAME: Final = "c101"
+CLUSTER_VERSION: Final = "3.4.0"
 
 
 class SnapshotError(C101Error):
@@ -133,3 +137,13 @@ def _varint(data: memoryview, whole: bytes) -> tuple[int, memoryview]:
         if byte < 128:
             return value & 0xFFFFFFFFFFFFFFFF, data[position + 1 :]
     raise SnapshotError(f"{whole.hex()} in bucket lease is no lease")
+
+
+def of_the_cluster(member_id: int) -> dict[bytes, dict[bytes, bytes]]:
+    """Return, by name, the buckets that describe a cluster of one member, which is called c101."""
+    member = {"id": member_id, "peerURLs": None, "name": MEMBER_NAME}
+    return {
+        b"cluster": {b"clusterVersion": CLUSTER_VERSION.encode()},
+        b"members": {b"%x" % member_id: json.dumps(member, separators=(",", ":")).encode()},
+        b"members_removed": {},
+    }

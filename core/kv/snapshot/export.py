@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from c101.core.kv import damage
+from c101.core.kv.auth.state import FIRST_AUTH_REVISION
 from c101.core.kv.revision import FIRST_REVISION, NEVER_COMPACTED, SHIFT
 from c101.core.kv.snapshot import etcd_buckets as etcd
 from c101.core.kv.snapshot.bbolt_writer import Bucket, Item, Layout, Lengths
@@ -40,6 +41,7 @@ class Export:
             meta = dict(damage.checked(self._connection, "meta"))
             last = self._connection.execute("select max(id) from log").fetchone()[0] or 0
             undo.pop_all()
+        self._member_id = meta["member_id"]
         self._scheduled = meta.get("scheduled_compaction", NEVER_COMPACTED)
         self._finished = meta.get("finished_compaction", NEVER_COMPACTED)
         #: the revision of the store that is exported
@@ -104,7 +106,7 @@ class Export:
             Bucket(name=etcd.LEASE, lengths=self._lease_lengths, items=self._leases),
             Bucket.of(etcd.META, self._etcd_meta()),
             *(Bucket.of(name, self._mirrored(name)) for name in etcd.MIRRORED),
-            *(Bucket.of(name, {}) for name in etcd.OF_THE_CLUSTER),
+            *(Bucket.of(*bucket) for bucket in etcd.of_the_cluster(self._member_id).items()),
         ]
 
     def _log_lengths(self) -> Iterator[Lengths]:
@@ -147,7 +149,11 @@ class Export:
         rows: Iterable[tuple[str, bytes, bytes]] = damage.checked(
             self._connection, "bucket", where="name = ?", values=(name.decode(),)
         )
-        return {key: value for _, key, value in rows}
+        found = {key: value for _, key, value in rows}
+        if name == etcd.AUTH:
+            # etcd has it from the first moment on.
+            found.setdefault(etcd.AUTH_REVISION, etcd.INDEX.pack(FIRST_AUTH_REVISION))
+        return found
 
 
 def _connect(database: Path) -> sqlite3.Connection:

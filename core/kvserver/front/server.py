@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
+from c101.core.clock import SystemClock
 from c101.core.errors import DeadlineExceededError, LinkError
 from c101.core.kv.auth.rights import Rights
+from c101.core.kvserver.clock import NOW, now_handler
 from c101.core.kvserver.front.leases import Leases
 from c101.core.kvserver.front.methods import (
     CHECKS,
@@ -100,7 +102,7 @@ class Front:
         """Return a server of all methods; without *checks* who calls may do everything."""
         unary = {path: self._unary(path, checks.get(path)) for path in UNARY}
         streams = {path: self._stream(path, checks.get(path)) for path in STREAMS}
-        return Server(unary, streams)
+        return Server({**unary, NOW: now_handler(SystemClock())}, streams)
 
     def _unary(self, path: str, check: Check | None) -> UnaryHandler:
         def handler(call: UnaryCall, message: bytes) -> None:

@@ -61,6 +61,22 @@ def test_who_waits_for_what_is_said() -> None:
     assert "cpu 2%, io 0%" in text
 
 
+@pytest.mark.parametrize(
+    ("offset", "words"),
+    [
+        (None, ""),
+        (0.4, ""),
+        (-0.9, ""),
+        (3_700.0, "61m ahead of the KV's host"),
+        (-30.0, "30s behind the KV's host"),
+    ],
+)
+def test_a_machine_says_that_its_clock_is_wrong(offset: float | None, words: str) -> None:
+    shown = of_machine(replace(usage(1, 0.5, 0.1), clock_offset=offset))
+    assert ("clock" in shown) == bool(words)
+    assert words in shown
+
+
 @pytest.mark.parametrize("required", [True, False])
 def test_a_machine_says_that_it_wants_a_reboot(*, required: bool) -> None:
     latest = replace(usage(1, 0.5, 0.1), reboot_required=required)
