@@ -41,7 +41,8 @@ def main() -> None:
         began = time.perf_counter()
         up = _run("local", "up", "--machines", str(options.machines), *where, "-o", "json")
         took = time.perf_counter() - began
-        print(f"{options.machines} machines are up, and have joined, in {took:.1f} s.")
+        print(f"| `local up` of {options.machines} machines, until all have joined | |\n|---|---|")
+        print(f"| as a whole command | {took:.1f} s |")
         try:
             kv = json.loads(up)["kv"]["unix"]
             print_reached(asyncio.run(_targets(kv)), options.rounds)
