@@ -243,20 +243,20 @@ async def _connect(
         async with jump_gate(options.tunnel if hops_left == HOPS_MAX else None):
             if through is None:
                 through = await _jump(parse_jump(options.tunnel), target, hops_left)
-            try:
-                connection = await asyncssh.connect(
-                    target.host,
-                    target.port or (),
-                    options=options,
-                    config=_config(target),
-                    tunnel=through or (),
-                )
-            except BaseException:
-                if through is not None:
-                    through.abort()
-                raise
-    except (asyncssh.Error, OSError, ValueError) as error:
-        raise _translate(error, target, met) from error
+            connection = await asyncssh.connect(
+                target.host,
+                target.port or (),
+                options=options,
+                config=_config(target),
+                tunnel=through or (),
+            )
+    except BaseException as error:
+        if through is not None:
+            # Whatever failed: nobody else knows of it.
+            through.abort()
+        if isinstance(error, asyncssh.Error | OSError | ValueError):
+            raise _translate(error, target, met) from error
+        raise
     if through is not None:
         # It ends with what goes through it.
         connection.set_tunnel(through)
@@ -273,6 +273,8 @@ async def _jump(
     through = None
     for hop in hops:
         if not hops_left:
+            if through is not None:
+                through.abort()
             raise ConfigError(f"{target.name}: more than {HOPS_MAX} jump hosts, or a circle")
         place = SshTarget(
             host=hop.host,

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from c101.core.etcd.auth import Access, Permission
+from c101.core.etcd.keys import FROM_KEY, prefix_end
 from c101.core.registry.keyspace import Keyspace
 from c101.core.registry.roles import OPERATOR, VIEWER, agent_role
 
@@ -22,8 +23,6 @@ NAME_PREFIX = "c101-"
 ROOT = "root"
 
 _FIRST = b"\0"
-#: As the end of a range: all keys from its first one on.
-_END = b"\0"
 
 Permissions = Mapping[tuple[bytes, bytes], Access]
 
@@ -56,14 +55,14 @@ def wanted_roles(
 
 
 def _prefix(prefix: str) -> tuple[bytes, bytes]:
-    """Return the range of all keys that begin with *prefix*, which ends with a slash."""
+    """Return the range of all keys that begin with *prefix*."""
     first = prefix.encode()
-    return first, first[:-1] + bytes([first[-1] + 1])
+    return first, prefix_end(first)
 
 
 def _reads(keyspace: Keyspace) -> Permissions:
     secrets, behind = _prefix(keyspace.secrets)
-    return {(_FIRST, secrets): Access.READ, (behind, _END): Access.READ}
+    return {(_FIRST, secrets): Access.READ, (behind, FROM_KEY): Access.READ}
 
 
 def _writes(keyspace: Keyspace, own: Mapping[str, Access]) -> Permissions:
@@ -74,7 +73,7 @@ def _writes(keyspace: Keyspace, own: Mapping[str, Access]) -> Permissions:
         **_reads(keyspace),
         (_FIRST, first): Access.WRITE,
         (after, secrets): Access.WRITE,
-        (behind, _END): Access.READWRITE,
+        (behind, FROM_KEY): Access.READWRITE,
         **{(key.encode(), b""): access for key, access in own.items()},
     }
 
